@@ -1,0 +1,91 @@
+/** The command line as a whole: which commands there are, and what a wrong one is told. */
+import yargs, { type Argv } from 'yargs';
+import { OpenduckError } from '../proto/errors.js';
+import type { CommandContext } from './commandContext.js';
+import { doctorCommand } from './commands/doctor.js';
+import { lsCommand } from './commands/ls.js';
+import { mountCommand } from './commands/mount.js';
+import { snapshotCommand } from './commands/snapshot.js';
+import { statusCommand } from './commands/status.js';
+import { unmountCommand } from './commands/unmount.js';
+import { VERSION } from './version.js';
+
+const NAME = 'openduck-fuse';
+const WIDEST_HELP = 100;
+
+const EPILOGUE = `Settings are taken from flags, then from OPENDUCK_* variables (OPENDUCK_DATA_DIR,
+OPENDUCK_WRITER_WAIT, …), then from the config file, then from the defaults.
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 locked or held elsewhere.`;
+
+function createParser(context: CommandContext, words: readonly string[]): Argv {
+  const parser = yargs([...words])
+    .scriptName(NAME)
+    .usage('$0 COMMAND\n\nA directory of DuckDB databases: one writer, many readers, history.')
+    .parserConfiguration({ 'duplicate-arguments-array': false, 'camel-case-expansion': false })
+    .option('data-dir', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Where everything is kept (root: /var/lib/openduck, else ~/.local/share/openduck)',
+    })
+    .option('config', { type: 'string', requiresArg: true, describe: 'TOML file with settings' });
+  const commands = [
+    mountCommand(context),
+    unmountCommand(context),
+    statusCommand(context),
+    lsCommand(context),
+    snapshotCommand(context),
+    doctorCommand(context),
+  ];
+  for (const command of commands) parser.command(command);
+  return parser
+    .example('$0 mount /mnt/duck', 'Then: duckdb /mnt/duck/mydb.duckdb')
+    .example('$0 snapshot mydb --name before', '')
+    .epilogue(EPILOGUE)
+    .demandCommand(1, 'a command is missing')
+    .recommendCommands()
+    .strict()
+    .version(VERSION)
+    .help()
+    .alias('help', 'h')
+    .wrap(Math.min(WIDEST_HELP, process.stdout.columns ?? WIDEST_HELP))
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw failureOf(message, error, words);
+    });
+}
+
+const COMMANDS = ['mount', 'unmount', 'umount', 'status', 'ls', 'snapshot', 'doctor'];
+
+/** In the words of somebody who did not write the parser. */
+function reword(message: string): string {
+  return message
+    .replaceAll('\n', ' ')
+    .replace(
+      /^Not enough non-option arguments: got (\d+), need at least (\d+)$/,
+      'an argument is missing: $1 given, $2 needed',
+    );
+}
+
+/** yargs complains with a message, or with a YError; everything else was thrown by a command. */
+function failureOf(
+  message: string | null,
+  error: Error | undefined,
+  words: readonly string[],
+): unknown {
+  if (error !== undefined && error.name !== 'YError') return error;
+  const command = words.find((word) => COMMANDS.includes(word));
+  const help = [NAME, ...(command === undefined ? [] : [command]), '--help'].join(' ');
+  const text = reword(message ?? error?.message ?? 'wrong usage');
+  return new OpenduckError('USAGE', text, { hint: `See '${help}'.` });
+}
+
+/**
+ * Runs the command that `words` (without node and script) name. Throws USAGE, or what the command
+ * throws.
+ */
+export async function runCommandLine(
+  context: CommandContext,
+  words: readonly string[],
+): Promise<void> {
+  await createParser(context, words).parseAsync();
+}

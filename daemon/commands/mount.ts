@@ -1,0 +1,117 @@
+/** openduck-fuse mount MOUNTPOINT */
+import { resolve } from 'node:path';
+import type { Argv, CommandModule } from 'yargs';
+import { describeError, errorCode } from '../../proto/errors.js';
+import { type CommandContext, type Flags, readSettings, textFlag } from '../commandContext.js';
+import { startInBackground } from '../daemonize.js';
+import { dataPaths } from '../dataDirectory.js';
+import { exitCodeOf } from '../exitCodes.js';
+import { failedMessage, hasParent, tellParent } from '../readiness.js';
+import { LOG_LEVELS, type Settings } from '../settings.js';
+
+function describe(yargs: Argv): Argv {
+  return yargs
+    .positional('mountpoint', {
+      type: 'string',
+      demandOption: true,
+      describe: 'Directory to mount at; created when missing',
+    })
+    .option('foreground', {
+      type: 'boolean',
+      describe: 'Stay in the foreground (systemd, containers); logs go to standard error',
+    })
+    .option('allow-other', {
+      type: 'boolean',
+      describe: 'Let other users in, by file permissions (default: yes for root, no otherwise)',
+    })
+    .option('read-only', { type: 'boolean', describe: 'Refuse writers' })
+    .option('writer-wait', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'How long a second writer waits for the first one (default: 5s)',
+    })
+    .option('publish-interval', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'How soon a commit is published as a snapshot (default: 1s)',
+    })
+    .option('metadata', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'SQLite file of the metadata, file:///… (default: in the data directory)',
+    })
+    .option('objects', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Directory of the sealed layers, file:///… (default: in the data directory)',
+    })
+    .option('log-level', {
+      type: 'string',
+      requiresArg: true,
+      describe: `One of ${LOG_LEVELS.join(', ')} (default: info)`,
+    })
+    .example('$0 mount /mnt/duck', 'Mount in the background')
+    .example('$0 mount ~/duck --foreground --writer-wait 30s', 'Mount, and log to the terminal');
+}
+
+function report(
+  context: CommandContext,
+  { dataDir }: Settings,
+  ready: { readonly mountpoint: string; readonly pid: number; readonly notes: readonly string[] },
+): void {
+  const { mountpoint, pid, notes } = ready;
+  for (const note of notes) context.print(`${note}\n`);
+  const log = dataPaths(dataDir).log;
+  context.print(
+    `Mounted ${mountpoint} (data in ${dataDir}, pid ${pid}, log ${log})\n` +
+      `Try:  duckdb ${mountpoint}/mydb.duckdb\n` +
+      `      duckdb -readonly ${mountpoint}/mydb.duckdb\n` +
+      '      openduck-fuse snapshot mydb --name before\n',
+  );
+}
+
+/** Runs the daemon in this process and ends it: nothing may keep a daemon that has ended. */
+async function runInForeground(
+  context: CommandContext,
+  mountpoint: string,
+  settings: Settings,
+): Promise<number> {
+  const { createLogger } = await import('../logging.js');
+  const logger = createLogger(settings.logLevel, process.stderr.isTTY ? 'pretty' : 'json');
+  try {
+    const { runDaemon } = await import('../server.js');
+    return await runDaemon({
+      context,
+      settings,
+      mountpoint,
+      logger,
+      onReady: (ready) => tellParent({ ready: true, pid: process.pid, ...ready }),
+    });
+  } catch (error) {
+    if (!hasParent()) throw error;
+    logger.error(
+      { code: errorCode(error), error: describeError(error) },
+      'the daemon cannot start',
+    );
+    await tellParent(failedMessage(error));
+    return exitCodeOf(error);
+  }
+}
+
+async function mount(context: CommandContext, flags: Flags): Promise<void> {
+  const settings = await readSettings(context, flags);
+  const mountpoint = resolve(textFlag(flags, 'mountpoint'));
+  if (flags['foreground'] === true) {
+    process.exit(await runInForeground(context, mountpoint, settings));
+  }
+  report(context, settings, await startInBackground(mountpoint, settings, context.clock));
+}
+
+export function mountCommand(context: CommandContext): CommandModule {
+  return {
+    command: 'mount <mountpoint>',
+    describe: 'Mount the databases of a data directory',
+    builder: describe,
+    handler: (flags) => mount(context, flags),
+  };
+}

@@ -1,0 +1,70 @@
+/** openduck-fuse status */
+import type { CommandModule } from 'yargs';
+import { type CommandContext, type Flags, printJson, readSettings } from '../commandContext.js';
+import type { DaemonStatus } from '../control/client.js';
+import { databaseTable } from '../databaseTable.js';
+import { formatDuration, formatSize } from '../quantities.js';
+import { connectToDaemon } from '../session.js';
+import { VERSION } from '../version.js';
+
+async function askDaemon(
+  context: CommandContext,
+  dataDir: string,
+): Promise<DaemonStatus | undefined> {
+  const daemon = await connectToDaemon(context, dataDir);
+  if (daemon === undefined) return undefined;
+  try {
+    return await daemon.status();
+  } finally {
+    await daemon.close();
+  }
+}
+
+function printAsJson(
+  context: CommandContext,
+  dataDir: string,
+  daemon: DaemonStatus | undefined,
+): void {
+  printJson(context, {
+    running: daemon !== undefined,
+    pid: daemon?.pid,
+    mountpoint: daemon?.mountpoint,
+    dataDir: daemon?.dataDir ?? dataDir,
+    version: daemon?.version ?? VERSION,
+    uptimeSeconds: daemon?.uptimeSeconds,
+    memoryBytes: daemon?.memoryBytes,
+    databases: daemon?.databases ?? [],
+    counters: daemon?.counters ?? {},
+  });
+}
+
+function printForPeople(context: CommandContext, daemon: DaemonStatus): void {
+  const { version, pid, uptimeSeconds, memoryBytes, mountpoint, dataDir, databases } = daemon;
+  const uptime = formatDuration(uptimeSeconds * 1000);
+  context.print(
+    `openduck-fuse ${version}, pid ${pid}, up ${uptime}, memory ${formatSize(memoryBytes)}\n` +
+      `Mounted at ${mountpoint}, data in ${dataDir}\n\n`,
+  );
+  if (databases.length === 0) context.print('No databases yet.\n');
+  else context.print(databaseTable(databases, context.clock.now()));
+}
+
+async function status(context: CommandContext, flags: Flags): Promise<void> {
+  const { dataDir } = await readSettings(context, flags);
+  const daemon = await askDaemon(context, dataDir);
+  if (flags['json'] === true) printAsJson(context, dataDir, daemon);
+  else if (daemon !== undefined) printForPeople(context, daemon);
+  else context.print(`No daemon runs on ${dataDir}\n`);
+}
+
+export function statusCommand(context: CommandContext): CommandModule {
+  return {
+    command: 'status',
+    describe: 'What the daemon does; exit code 0 also when none runs',
+    builder: (yargs) =>
+      yargs
+        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .example('$0 status --json', 'For scripts: .running, .pid, .mountpoint, .databases[]'),
+    handler: (flags) => status(context, flags),
+  };
+}

@@ -1,0 +1,143 @@
+/** The command line's side of the control service. */
+import { connect } from 'node:net';
+import { Client, credentials } from '@grpc/grpc-js';
+import type { EngineCommands, EngineStatus } from '../../fs/engineCommands.js';
+import { OpenduckError } from '../../proto/errors.js';
+import type { Clock } from '../../proto/ports.js';
+import { dataPaths } from '../dataDirectory.js';
+import { fromGrpcError } from './errors.js';
+import { decodeDatabase, decodeSnapshot, numberOf } from './messages.js';
+import {
+  type ControlMethod,
+  type ControlMethods,
+  controlMethod,
+  MESSAGE_LIMITS,
+} from './protocol.js';
+import { socketAddress } from './socketAddress.js';
+
+export interface DaemonStatus extends EngineStatus {
+  readonly pid: number;
+  readonly mountpoint: string;
+  readonly dataDir: string;
+  readonly version: string;
+  readonly uptimeSeconds: number;
+  readonly memoryBytes: number;
+}
+
+/** Errors are those that the daemon threw, or UNAVAILABLE when it does not answer. */
+export interface ControlClient extends EngineCommands {
+  status(): Promise<DaemonStatus>;
+  /** The daemon has unmounted when it resolves, and ends soon. */
+  shutdown(lazy: boolean): Promise<{ readonly pid: number }>;
+  close(): Promise<void>;
+}
+
+/** Sealing a large version takes long; the others are quick, unless the daemon hangs. */
+const DEADLINE_MS: Readonly<Record<ControlMethod, number>> = {
+  Status: 10_000,
+  TakeSnapshot: 600_000,
+  ResolveSnapshot: 30_000,
+  ListSnapshots: 30_000,
+  NameSnapshot: 30_000,
+  Shutdown: 30_000,
+};
+
+type Call = <M extends ControlMethod>(
+  method: M,
+  request: ControlMethods[M]['request'],
+) => Promise<ControlMethods[M]['reply']>;
+
+function createCall(client: Client, clock: Clock): Call {
+  return (method, request) =>
+    new Promise((resolve, reject) => {
+      const { path, requestSerialize, responseDeserialize } = controlMethod(method);
+      const options = { deadline: clock.now() + DEADLINE_MS[method] };
+      client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        options,
+        (error, reply) => {
+          if (error) reject(fromGrpcError(error, method));
+          else resolve(reply!);
+        },
+      );
+    });
+}
+
+/** Whether somebody listens; a socket without a listener is left over from a killed daemon. */
+function isListening(address: string, socketPath: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(address);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', (cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED') resolve(false);
+      else reject(connectError(socketPath, cause));
+    });
+  });
+}
+
+function connectError(socketPath: string, cause: NodeJS.ErrnoException): OpenduckError {
+  const denied = cause.code === 'EACCES' || cause.code === 'EPERM';
+  return new OpenduckError(
+    denied ? 'NOT_PERMITTED' : 'UNAVAILABLE',
+    `cannot connect to the daemon at ${socketPath}: ${cause.code}`,
+    denied ? { cause, hint: 'Run the command as the user who mounted it.' } : { cause },
+  );
+}
+
+function createClient(client: Client, clock: Clock, release: () => Promise<void>): ControlClient {
+  const call = createCall(client, clock);
+  return {
+    status: async () => {
+      const reply = await call('Status', {});
+      return {
+        ...reply,
+        memoryBytes: numberOf(reply.memoryBytes, 'memory'),
+        databases: reply.databases.map(decodeDatabase),
+      };
+    },
+    takeSnapshot: async (database, name) =>
+      decodeSnapshot(await call('TakeSnapshot', { database, name })),
+    resolveSnapshot: async (database, when) =>
+      decodeSnapshot(await call('ResolveSnapshot', { database, when })),
+    listSnapshots: async (database) =>
+      (await call('ListSnapshots', { database })).snapshots.map(decodeSnapshot),
+    nameSnapshot: async (database, when, name) =>
+      decodeSnapshot(await call('NameSnapshot', { database, when, name })),
+    shutdown: (lazy) => call('Shutdown', { lazy }),
+    close: async () => {
+      client.close();
+      await release();
+    },
+  };
+}
+
+/**
+ * The daemon of a data directory, or undefined when none listens. Throws NOT_PERMITTED,
+ * UNAVAILABLE.
+ */
+export async function connectDaemon(
+  dataDir: string,
+  clock: Clock,
+): Promise<ControlClient | undefined> {
+  const { socket } = dataPaths(dataDir);
+  const address = await socketAddress(socket).catch((error: unknown) => {
+    if (error instanceof OpenduckError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
+  });
+  if (address === undefined) return undefined;
+  let listening = false;
+  try {
+    listening = await isListening(address.path, socket);
+  } finally {
+    if (!listening) await address.release();
+  }
+  if (!listening) return undefined;
+  const client = new Client(`unix:${address.path}`, credentials.createInsecure(), MESSAGE_LIMITS);
+  return createClient(client, clock, address.release);
+}

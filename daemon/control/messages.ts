@@ -1,0 +1,52 @@
+/**
+ * Summaries of the engine ↔ messages of control.proto. Decoding throws CORRUPT or
+ * INVALID_ARGUMENT.
+ */
+import type { DatabaseSummary, SnapshotSummary } from '../../fs/engineCommands.js';
+import { checkedNumber, databaseId, snapshotId } from '../../proto/ids.js';
+import type { DatabaseMessage, Int64, SnapshotMessage } from './protocol.js';
+
+export function numberOf(value: Int64, what: string): number {
+  return checkedNumber(BigInt(value), what);
+}
+
+export function encodeDatabase(summary: DatabaseSummary): DatabaseMessage {
+  const { writer, ...rest } = summary;
+  return { ...rest, writerPid: writer?.pid };
+}
+
+export function decodeDatabase(message: DatabaseMessage): DatabaseSummary {
+  return {
+    id: databaseId(message.id),
+    name: message.name,
+    size: numberOf(message.size, 'size'),
+    files: message.files.map((f) => ({ name: f.name, size: numberOf(f.size, 'file size') })),
+    version: numberOf(message.version, 'version'),
+    publishedVersion: numberOf(message.publishedVersion, 'published version'),
+    head: message.head === undefined ? undefined : snapshotId(message.head),
+    committedAt: message.committedAt,
+    depth: message.depth,
+    writer: message.writerPid === undefined ? undefined : { pid: message.writerPid },
+    readers: message.readers,
+    segmentBytes: numberOf(message.segmentBytes, 'segment bytes'),
+    damage: message.damage,
+  };
+}
+
+export function encodeSnapshot(summary: SnapshotSummary): SnapshotMessage {
+  return summary;
+}
+
+export function decodeSnapshot(message: SnapshotMessage): SnapshotSummary {
+  return {
+    id: snapshotId(message.id),
+    database: message.database,
+    name: message.name,
+    sequence: numberOf(message.sequence, 'sequence'),
+    version: numberOf(message.version, 'version'),
+    committedAt: message.committedAt,
+    publishedAt: message.publishedAt,
+    reason: message.reason,
+    size: numberOf(message.size, 'size'),
+  };
+}

@@ -1,0 +1,139 @@
+/** The control service of a running daemon: gRPC on a Unix socket that only its owner may use. */
+import {
+  type handleUnaryCall,
+  Server,
+  ServerCredentials,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { EngineCommands } from '../../fs/engineCommands.js';
+import { nodeDisk } from '../../layers/os/nodeDisk.js';
+import { makeSocketPrivate } from '../../layers/os/socketFile.js';
+import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
+import type { Clock, Logger } from '../../proto/ports.js';
+import { toGrpcError } from './errors.js';
+import { encodeDatabase, encodeSnapshot } from './messages.js';
+import { CONTROL_SERVICE, type ControlHandlers, MESSAGE_LIMITS } from './protocol.js';
+import { socketAddress } from './socketAddress.js';
+
+/** What the service tells of the process, and how it ends it. */
+export interface DaemonControl {
+  readonly mountpoint: string;
+  readonly dataDir: string;
+  readonly version: string;
+  uptimeSeconds(): number;
+  memoryBytes(): number;
+  /** Unmounts, and asks the daemon to end soon. Throws BUSY (nothing happened then), IO. */
+  shutdown(lazy: boolean): Promise<void>;
+}
+
+export interface ControlServerOptions {
+  readonly socketPath: string;
+  readonly commands: EngineCommands;
+  readonly daemon: DaemonControl;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface ControlServer {
+  /** Lets running calls end for a moment, then cuts them off; removes the socket. */
+  stop(): Promise<void>;
+}
+
+const STOP_GRACE_MS = 1000;
+
+function createHandlers(commands: EngineCommands, daemon: DaemonControl): ControlHandlers {
+  return {
+    Status: async () => {
+      const { databases, counters } = await commands.status();
+      return {
+        pid: process.pid,
+        mountpoint: daemon.mountpoint,
+        dataDir: daemon.dataDir,
+        version: daemon.version,
+        uptimeSeconds: daemon.uptimeSeconds(),
+        memoryBytes: daemon.memoryBytes(),
+        databases: databases.map(encodeDatabase),
+        counters,
+      };
+    },
+    TakeSnapshot: async ({ database, name }) =>
+      encodeSnapshot(await commands.takeSnapshot(database, name)),
+    ResolveSnapshot: async ({ database, when }) =>
+      encodeSnapshot(await commands.resolveSnapshot(database, when)),
+    ListSnapshots: async ({ database }) => ({
+      snapshots: (await commands.listSnapshots(database)).map(encodeSnapshot),
+    }),
+    NameSnapshot: async ({ database, when, name }) =>
+      encodeSnapshot(await commands.nameSnapshot(database, when, name)),
+    Shutdown: async ({ lazy }) => {
+      await daemon.shutdown(lazy);
+      return { pid: process.pid };
+    },
+  };
+}
+
+function unaryCall<Request, Reply>(
+  name: string,
+  handler: (request: Request) => Promise<Reply>,
+  logger: Logger,
+): handleUnaryCall<Request, Reply> {
+  return (call, callback) => {
+    handler(call.request).then(
+      (reply) => callback(null, reply),
+      (error: unknown) => {
+        const code = errorCode(error);
+        const fields = { code, error: describeError(error) };
+        // The others are answers to the user's question; this one is a defect.
+        if (code === 'INTERNAL') logger.error(fields, `control command ${name} failed`);
+        else logger.debug(fields, `control command ${name} was refused`);
+        callback(toGrpcError(error));
+      },
+    );
+  };
+}
+
+function bind(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+/**
+ * Call it only under the lock of the data directory: a socket that is there already is removed.
+ * Throws IO.
+ */
+export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
+  const { socketPath, commands, daemon, clock, logger } = options;
+  const server = new Server(MESSAGE_LIMITS);
+  const implementation: UntypedServiceImplementation = {};
+  for (const [name, handler] of Object.entries(createHandlers(commands, daemon))) {
+    implementation[name] = unaryCall(
+      name,
+      handler as (request: unknown) => Promise<unknown>,
+      logger,
+    );
+  }
+  server.addService(CONTROL_SERVICE, implementation);
+  await nodeDisk.remove(socketPath);
+  const address = await socketAddress(socketPath);
+  try {
+    await bind(server, address.path);
+    await makeSocketPrivate(socketPath);
+  } catch (cause) {
+    server.forceShutdown();
+    await address.release();
+    throw new OpenduckError('IO', `cannot listen on ${socketPath}`, { cause });
+  }
+  return {
+    stop: async () => {
+      const cancel = clock.after(STOP_GRACE_MS, () => server.forceShutdown());
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      cancel();
+      await nodeDisk.remove(socketPath);
+      await address.release();
+    },
+  };
+}

@@ -1,0 +1,263 @@
+/**
+ * The daemon's life: data directory and lock, mountpoint, storage, mount, control service, wait,
+ * and all of that undone in reverse. Nothing here may touch the mounted file system: the answer
+ * would have to come from this process.
+ */
+import { homedir } from 'node:os';
+import type { Engine } from '../fs/engine.js';
+import { type MountedFileSystem, mountFileSystem } from '../fs/mount.js';
+import { MOUNT_SOURCE } from '../fs/session/mountCommands.js';
+import { realPath } from '../layers/os/directories.js';
+import { nodeDisk } from '../layers/os/nodeDisk.js';
+import { describeError, errorCode } from '../proto/errors.js';
+import type { Clock, Logger } from '../proto/ports.js';
+import { type Cleanup, createCleanup } from './cleanup.js';
+import type { CommandContext } from './commandContext.js';
+import { startControlServer } from './control/server.js';
+import { dataPaths, lockDataDirectory, unlockDataDirectory } from './dataDirectory.js';
+import { EXIT_FAILURE, EXIT_OK } from './exitCodes.js';
+import { busyError } from './holders.js';
+import { endNow, endOnUncaughtErrors } from './lastResort.js';
+import { checkApart, type PreparedMountpoint, prepareMountpoint } from './mountpoint.js';
+import { openStorage } from './openStorage.js';
+import { addMountRecord, registryDirectory, removeMountRecord } from './registry.js';
+import type { Settings } from './settings.js';
+import {
+  createStopRequest,
+  limitShutdown,
+  type StopRequest,
+  stopOnSignals,
+} from './stopRequest.js';
+import { type StoreLocations, storeLocations } from './stores.js';
+import { VERSION } from './version.js';
+
+export interface DaemonOptions {
+  readonly context: CommandContext;
+  readonly settings: Settings;
+  /** As the user gave it, absolute. */
+  readonly mountpoint: string;
+  readonly logger: Logger;
+  /** Called once, when the mount can be used. */
+  onReady(ready: { readonly mountpoint: string; readonly notes: readonly string[] }): Promise<void>;
+}
+
+/** A clean unmount ends the session at once; this is for answers that are still on their way. */
+const SESSION_END_LIMIT_MS = 5000;
+
+/** Throws BUSY, IO. Afterwards the kernel asks nothing more. */
+async function unmountPlainly(mounted: MountedFileSystem, clock: Clock): Promise<void> {
+  await mounted.unmount({ lazy: false });
+  await Promise.race([mounted.ended, clock.sleep(SESSION_END_LIMIT_MS)]);
+}
+
+/** Whether a process holds the write lock of a database. */
+async function hasWriter(engine: Engine): Promise<boolean> {
+  return (await engine.status()).databases.some((database) => database.writer !== undefined);
+}
+
+/**
+ * A mount that is in use is detached, unless a writer is at work: DuckDB opens its WAL by path, and
+ * in the bare directory under the mount it would find place for commits that nobody sees again. The
+ * dead mount gives it errors instead; the next mount takes it away.
+ */
+async function unmountAtEnd(
+  mounted: MountedFileSystem,
+  engine: Engine,
+  clock: Clock,
+  log: Logger,
+): Promise<void> {
+  try {
+    await unmountPlainly(mounted, clock);
+  } catch (error) {
+    const fields = { mountpoint: mounted.mountpoint, error: describeError(error) };
+    if (await hasWriter(engine)) {
+      log.warn(fields, 'a writer is still at work: the mount stays, dead, so that it gets errors');
+      return;
+    }
+    log.warn(fields, 'the mount is in use: detaching it; open files there fail from now on');
+    await mounted.unmount({ lazy: true });
+  }
+}
+
+/** Where the daemon is mounted at the moment; undefined before and after. */
+interface Presence {
+  mountpoint: string | undefined;
+}
+
+interface Running {
+  readonly mountpoint: string;
+  readonly notes: readonly string[];
+}
+
+/** A file system whose daemon keeps its own files there would wait for itself. */
+async function locateStores(settings: Settings, mountpoint: string): Promise<StoreLocations> {
+  const locations = await storeLocations(settings);
+  checkApart(mountpoint, locations.metadata, 'the metadata');
+  checkApart(mountpoint, locations.objects, 'the objects');
+  return locations;
+}
+
+/** The daemon's life as a set of steps that share what they need. */
+interface Start extends DaemonOptions {
+  readonly cleanup: Cleanup;
+  readonly stop: StopRequest;
+  readonly presence: Presence;
+}
+
+/** Creates the data directory; its name without symbolic links is who we are to the metadata. */
+async function settle(settings: Settings): Promise<Settings> {
+  await nodeDisk.makeDirectory(settings.dataDir);
+  return { ...settings, dataDir: await realPath(settings.dataDir) };
+}
+
+/** Locks the data directory and makes the mountpoint ready. */
+async function claim(start: Start): Promise<PreparedMountpoint> {
+  const { context, settings, mountpoint, cleanup, logger } = start;
+  const { dataDir } = settings;
+  const holder = { pid: process.pid, command: 'mount', mountpoint };
+  const lock = await lockDataDirectory(dataDir, holder, context.clock);
+  cleanup.add('release the lock', () => unlockDataDirectory(lock));
+  const prepared = await prepareMountpoint(mountpoint, dataDir, logger);
+  await lock.write(`${JSON.stringify({ ...holder, mountpoint: prepared.path })}\n`);
+  return prepared;
+}
+
+async function mount(start: Start, mountpoint: string, engine: Engine): Promise<MountedFileSystem> {
+  const { context, settings, cleanup, logger, presence, stop } = start;
+  const { clock } = context;
+  const { allowOther, readOnly } = settings;
+  const mounted = await mountFileSystem({
+    engine,
+    mountpoint,
+    allowOther,
+    readOnly,
+    logger,
+    clock,
+  });
+  presence.mountpoint = mountpoint;
+  void mounted.ended.then(() => {
+    presence.mountpoint = undefined;
+    stop.request('the file system was unmounted');
+  });
+  cleanup.add('unmount', async () => {
+    if (presence.mountpoint === undefined) return;
+    await unmountAtEnd(mounted, engine, clock, logger);
+    presence.mountpoint = undefined;
+  });
+  return mounted;
+}
+
+/** Unmounts for the unmount command; BUSY tells who holds it, and the daemon goes on. */
+async function unmountOnRequest(
+  mounted: MountedFileSystem,
+  { context, presence }: Start,
+  lazy: boolean,
+): Promise<void> {
+  const { mountpoint } = presence;
+  if (mountpoint === undefined) return;
+  try {
+    if (lazy) await mounted.unmount({ lazy });
+    else await unmountPlainly(mounted, context.clock);
+    presence.mountpoint = undefined;
+  } catch (error) {
+    throw errorCode(error) === 'BUSY' ? await busyError(mountpoint) : error;
+  }
+}
+
+async function serveControl(
+  start: Start,
+  mounted: MountedFileSystem,
+  engine: Engine,
+): Promise<void> {
+  const { context, settings, cleanup, logger, stop } = start;
+  const { clock } = context;
+  const startedAt = clock.monotonic();
+  const control = await startControlServer({
+    socketPath: dataPaths(settings.dataDir).socket,
+    commands: engine,
+    daemon: {
+      mountpoint: mounted.mountpoint,
+      dataDir: settings.dataDir,
+      version: VERSION,
+      uptimeSeconds: () => (clock.monotonic() - startedAt) / 1000,
+      memoryBytes: () => process.memoryUsage.rss(),
+      shutdown: async (lazy) => {
+        await unmountOnRequest(mounted, start, lazy);
+        stop.request('the unmount command');
+      },
+    },
+    clock,
+    logger,
+  });
+  cleanup.add('stop the control service', () => control.stop());
+}
+
+async function register(start: Start, mountpoint: string): Promise<void> {
+  const { userId, environment } = start.context;
+  const { dataDir } = start.settings;
+  const registry = registryDirectory({ userId, environment, home: homedir() });
+  start.cleanup.add('remove the mount record', () => removeMountRecord(registry, mountpoint));
+  try {
+    await addMountRecord(registry, { mountpoint, dataDir, pid: process.pid });
+  } catch (error) {
+    const fields = { error: describeError(error) };
+    start.logger.warn(fields, 'no mount record could be written: unmount will need --data-dir');
+  }
+}
+
+async function startAll(start: Start): Promise<Running> {
+  const { context, settings, cleanup, logger, stop } = start;
+  const { clock, random } = context;
+  const { path: mountpoint, notes } = await claim(start);
+  stop.check();
+  const locations = await locateStores(settings, mountpoint);
+  const storage = await openStorage(settings, locations, { clock, random, logger });
+  cleanup.add('close the storage', () => storage.close());
+  stop.check();
+  const mounted = await mount(start, mountpoint, storage.engine);
+  await serveControl(start, mounted, storage.engine);
+  await register(start, mountpoint);
+  stop.check();
+  const fields = { mountpoint, dataDir: settings.dataDir, version: VERSION };
+  logger.info(fields, 'the file system is mounted');
+  return { mountpoint, notes };
+}
+
+/** Signals, errors that nobody caught, and the limit of a shutdown. */
+function watchForTheEnd(stop: StopRequest, options: DaemonOptions): void {
+  const { context, logger } = options;
+  const giveUp = (reason: string) => {
+    logger.error({ reason }, 'the daemon ends without a clean shutdown; the next mount recovers');
+    endNow();
+  };
+  endOnUncaughtErrors(logger);
+  stopOnSignals(stop, giveUp);
+  limitShutdown(stop, context.clock, giveUp);
+}
+
+/**
+ * Runs until somebody unmounts or a signal comes. Resolves to the exit code.
+ * Throws what made the start fail, after undoing it: BUSY, INVALID_ARGUMENT, NOT_PERMITTED, …
+ */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  const { logger } = options;
+  process.title = MOUNT_SOURCE;
+  const stop = createStopRequest(logger);
+  const presence: Presence = { mountpoint: undefined };
+  const cleanup = createCleanup(logger);
+  watchForTheEnd(stop, options);
+  let running: Running;
+  try {
+    const settings = await settle(options.settings);
+    running = await startAll({ ...options, settings, cleanup, stop, presence });
+  } catch (error) {
+    await cleanup.run();
+    throw error;
+  }
+  const { mountpoint, notes } = running;
+  await options.onReady({ mountpoint, notes });
+  await stop.requested;
+  const { failures } = await cleanup.run();
+  logger.info({ failures }, 'the daemon has ended');
+  return failures === 0 ? EXIT_OK : EXIT_FAILURE;
+}

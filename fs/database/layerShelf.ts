@@ -1,0 +1,123 @@
+/**
+ * The open layers of one database. A layer is opened once, whoever needs it (the head, a snapshot,
+ * a running compaction), and closed when no generation has it any more.
+ */
+
+import { ExtentMap, HOLE, type SourceNumber } from '../../layers/extentMap.js';
+import type { LayerFile, LayerHole } from '../../layers/layer.js';
+import type { FrameTable } from '../../layers/layerIndex.js';
+import { type Layer, openLayer } from '../../layers/layerReader.js';
+import type { ObjectStore } from '../../layers/objectStore.js';
+import type { ByteSource, SourceTable } from '../../layers/sources.js';
+import type { LayerRecord } from '../../metadata/store.js';
+import type { FileId, LayerId } from '../../proto/ids.js';
+import { type Generation, HeldSource } from './generation.js';
+
+export interface ShelvedLayer {
+  readonly record: LayerRecord;
+  readonly layer: Layer;
+  readonly held: HeldSource;
+}
+
+export class LayerShelf {
+  readonly #objects: ObjectStore;
+  readonly #sources: SourceTable;
+  readonly #open = new Map<LayerId, Promise<ShelvedLayer>>();
+
+  constructor(objects: ObjectStore, sources: SourceTable) {
+    this.#objects = objects;
+    this.#sources = sources;
+  }
+
+  /** Opens a layer into a generation. Throws NOT_FOUND, CORRUPT, IO. */
+  async open(record: LayerRecord, generation: Generation): Promise<ShelvedLayer> {
+    for (;;) {
+      let opening = this.#open.get(record.id);
+      if (opening === undefined) {
+        opening = this.#load(record);
+        this.#open.set(record.id, opening);
+        opening.catch(() => this.#open.delete(record.id));
+      }
+      const shelved = await opening;
+      // Given up by its last generation while we waited? Then its file is closing: open it anew.
+      if (this.#open.get(record.id) !== opening) continue;
+      generation.add(shelved.held);
+      return shelved;
+    }
+  }
+
+  /** Opens a stack, oldest first. */
+  async openStack(
+    records: readonly LayerRecord[],
+    generation: Generation,
+  ): Promise<ShelvedLayer[]> {
+    const stack: ShelvedLayer[] = [];
+    for (const record of records) stack.push(await this.open(record, generation));
+    return stack;
+  }
+
+  async #load(record: LayerRecord): Promise<ShelvedLayer> {
+    const layer = await openLayer(this.#objects, record.key, { layer: record.id });
+    const source: ByteSource = {
+      name: `layer ${record.key}`,
+      readCached: (buffer, at, length, offset) => layer.readCached(buffer, at, length, offset),
+      read: (buffer, at, length, offset) => layer.read(buffer, at, length, offset),
+    };
+    const held = new HeldSource(this.#sources.add(source), () => {
+      this.#open.delete(record.id);
+      this.#sources.remove(held.number);
+      layer.close().catch(() => {}); // a read-only descriptor: nothing can be lost
+    });
+    return { record, layer, held };
+  }
+}
+
+/** A file as a stack of layers gives it. */
+export interface StackedFile extends LayerFile {
+  map: ExtentMap;
+}
+
+/** The file set that a stack of layers, oldest first, adds up to. */
+export function filesOfStack(stack: readonly ShelvedLayer[]): Map<FileId, StackedFile> {
+  let files = new Map<FileId, StackedFile>();
+  for (const { layer, held } of stack) {
+    const { description, frames, holes } = layer.index;
+    const next = new Map<FileId, StackedFile>();
+    for (const file of description.files) {
+      const map = files.get(file.id)?.map ?? new ExtentMap();
+      map.truncate(file.size);
+      next.set(file.id, { ...file, map });
+    }
+    putFrames(next, frames, held.number);
+    putHoles(next, holes);
+    files = next;
+  }
+  return files;
+}
+
+/** Frames that continue each other in file and data become one extent. */
+function putFrames(
+  files: ReadonlyMap<FileId, StackedFile>,
+  frames: FrameTable,
+  source: SourceNumber,
+): void {
+  for (let i = 0; i < frames.count; ) {
+    const file = frames.file[i]!;
+    const offset = frames.fileOffset[i]!;
+    let length = 0;
+    const first = i;
+    do {
+      length += frames.length[i]!;
+      i++;
+    } while (
+      i < frames.count &&
+      frames.file[i] === file &&
+      frames.fileOffset[i] === offset + length
+    );
+    files.get(file as FileId)!.map.set(offset, length, source, frames.dataOffset[first]!);
+  }
+}
+
+function putHoles(files: ReadonlyMap<FileId, StackedFile>, holes: readonly LayerHole[]): void {
+  for (const { file, offset, length } of holes) files.get(file)!.map.set(offset, length, HOLE, 0);
+}

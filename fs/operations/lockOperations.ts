@@ -1,0 +1,54 @@
+/** GETLK, SETLK, SETLKW, INTERRUPT. Whether a lock is granted is decided in use/locks.ts. */
+import { Errno, LockType } from '../../proto/fuse/constants.js';
+import { lkOut } from '../../proto/fuse/replies.js';
+import { decodeInterrupt, decodeLk } from '../../proto/fuse/requests/session.js';
+import { ErrnoAnswer } from '../errno.js';
+import type { FileSystem } from '../fileSystem.js';
+import { MAIN_SUFFIX } from '../names.js';
+import { type Answer, type Call, DONE, NO_ANSWER } from '../session/call.js';
+
+const uniqueOf = (low: number, high: number): string => `${high}:${low}`;
+
+export function getlk(fs: FileSystem, call: Call): Answer {
+  const request = decodeLk(call.request, call.header);
+  const node = fs.nodes.get(call.header.nodeId);
+  const held =
+    node.kind === 'live' ? fs.useOf(node.entry).locksOf(node.file).conflict(request) : undefined;
+  return (out, at) =>
+    lkOut(out, at, {
+      start: 0n,
+      end: 0x7fff_ffff_ffff_ffffn,
+      type: held?.type ?? LockType.UNLCK,
+      pid: held?.process ?? 0,
+    });
+}
+
+/** `blocking`: F_SETLKW, which waits as long as it takes. */
+export async function setlk(fs: FileSystem, call: Call, blocking: boolean): Promise<Answer> {
+  const { uniqueLow, uniqueHigh } = call.header;
+  const request = decodeLk(call.request, call.header);
+  const node = fs.nodes.get(call.header.nodeId);
+  // Images never change, so that any number of readers may believe they hold them.
+  if (node.kind !== 'live') return DONE;
+  const waitMs = blocking ? Number.POSITIVE_INFINITY : fs.engine.options.writerWaitMs;
+  // The WAL's lock comes and goes with every checkpoint of the process that has the database's.
+  const sameProcess = node.file.suffix !== MAIN_SUFFIX;
+  const use = fs.useOf(node.entry);
+  const lock = { ...request, process: request.pid, unique: uniqueOf(uniqueLow, uniqueHigh) };
+  const errno = await use.locksOf(node.file).set(lock, waitMs, sameProcess);
+  if (errno === 0) return DONE;
+  if (errno === Errno.EAGAIN && request.type === LockType.WRLCK) {
+    const pid = use.locksOf(node.file).writer ?? 0;
+    fs.logger.info(
+      { database: node.entry.database.name, holder: pid, refused: request.pid },
+      'a second writer was refused: the write lock is held',
+    );
+  }
+  throw new ErrnoAnswer(errno, 'the lock is held');
+}
+
+export function interrupt(fs: FileSystem, call: Call): Answer {
+  const { uniqueLow, uniqueHigh } = decodeInterrupt(call.request, call.header);
+  fs.interrupt(uniqueOf(uniqueLow, uniqueHigh));
+  return NO_ANSWER;
+}

@@ -1,0 +1,133 @@
+/**
+ * Which node a name stands for, for this caller: the way from a path to a version.
+ *
+ *   the writer's process       the live set
+ *   who opened the database    its side files of the same version (pins)
+ *   everybody else             the newest version
+ *   NAME@REF                   the snapshot
+ */
+import { OpenduckError } from '../../proto/errors.js';
+import { Errno } from '../../proto/fuse/constants.js';
+import { decodeLookup } from '../../proto/fuse/requests/names.js';
+import type { Image, Version } from '../database/image.js';
+import type { EngineDatabase } from '../engine.js';
+import { ErrnoAnswer } from '../errno.js';
+import type { FileSystem } from '../fileSystem.js';
+import {
+  COMPANIONS,
+  type FileName,
+  MAIN_SUFFIX,
+  MAX_NAME_BYTES,
+  parseFileName,
+  SPILL_SUFFIX,
+} from '../names.js';
+import type { Node, SpillDirectoryNode } from '../nodes/nodes.js';
+import type { Answer, Call } from '../session/call.js';
+import type { Caller, Pin } from '../use/pins.js';
+import { entryAnswer } from './attributes.js';
+
+const absent = (name: string): ErrnoAnswer => new ErrnoAnswer(Errno.ENOENT, `no ${name}`);
+
+export function lookup(fs: FileSystem, call: Call): Answer | Promise<Answer> {
+  const name = decodeLookup(call.request, call.header);
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) {
+    throw new ErrnoAnswer(Errno.ENAMETOOLONG, `name of ${name.length} characters`);
+  }
+  const parent = fs.nodes.get(call.header.nodeId);
+  if (parent.kind === 'spillDirectory') return entryAnswer(fs, lookupSpill(fs, parent, name));
+  const parsed = parseFileName(name);
+  if (parent.kind !== 'root' || parsed === undefined) throw absent(name);
+  const thread = call.header.pid;
+  if (parsed.suffix === SPILL_SUFFIX) {
+    const directory = fs.spills.find(fs.callers.processOf(thread), name);
+    if (directory === undefined) throw absent(name);
+    return entryAnswer(fs, fs.nodes.spillDirectory(directory));
+  }
+  const caller = { thread, process: fs.callers.processOf(thread) };
+  const pin =
+    parsed.suffix === MAIN_SUFFIX ? undefined : fs.pins.find(parsed.database, parsed.ref, caller);
+  if (parsed.ref !== undefined) {
+    return lookupSnapshot(fs, parsed, pin).then((node) => entryAnswer(fs, node));
+  }
+  const node = lookupFile(fs, parsed, caller, pin);
+  if (node === undefined) throw absent(name);
+  return entryAnswer(fs, node);
+}
+
+function lookupSpill(fs: FileSystem, parent: SpillDirectoryNode, name: string): Node {
+  const file = parent.directory.files.get(name);
+  if (file === undefined) throw absent(name);
+  return fs.nodes.spillFile(file);
+}
+
+function lookupFile(
+  fs: FileSystem,
+  { database: name, suffix }: FileName,
+  { thread, process }: Caller,
+  pin: Pin | undefined,
+): Node | undefined {
+  const entry = fs.engine.find(name);
+  const writes = entry !== undefined && fs.useOf(entry).isWriter(process);
+  if (pin !== undefined && pin.entry !== entry && !writes && COMPANIONS.has(suffix)) {
+    // The name is another database's by now, or nobody's: the WAL is still that of the pinned one.
+    const image = pin.version.files.get(suffix);
+    return image && fs.nodes.reader(pin.entry, image);
+  }
+  if (entry === undefined) return undefined;
+  // What is left may be a mix of times: better nothing than a wrong answer.
+  if (entry.database.headLost) throw entry.database.damageError();
+  const hint = fs.hints.of(thread);
+  if (hint?.node.entry === entry && hint.node.file.suffix === suffix) return hint.node;
+  const { database } = entry;
+  if (writes) {
+    const file = database.files.get(suffix);
+    return file && (fs.nodes.liveOf(file) ?? fs.nodes.reader(entry, file.synced));
+  }
+  const pinned = pin?.entry === entry ? pin?.version.files : undefined;
+  const image = (pinned ?? visibleFiles(fs, entry, process)).get(suffix);
+  if (image !== undefined) return fs.nodes.reader(entry, image);
+  return undefined;
+}
+
+const NO_FILES: ReadonlyMap<string, Image> = new Map();
+
+/** The files of a database for a process that neither writes it nor has it open. */
+export function visibleFiles(
+  fs: FileSystem,
+  entry: EngineDatabase,
+  process: number,
+): ReadonlyMap<string, Image> {
+  // Its WAL lookups cannot be tied to its database: only versions without side files are safe.
+  if (process === 0) return fs.useOf(entry).clean?.files ?? NO_FILES;
+  return entry.database.head.files;
+}
+
+async function lookupSnapshot(
+  fs: FileSystem,
+  { database: name, ref, suffix }: FileName,
+  pin: Pin | undefined,
+): Promise<Node> {
+  const entry = pin?.entry ?? fs.engine.find(name);
+  if (entry === undefined) throw absent(name);
+  const version = pin?.version.retain() ?? (await openReference(fs, entry, ref!));
+  try {
+    const image = version.files.get(suffix);
+    if (image === undefined) throw absent(suffix);
+    return fs.nodes.reader(entry, image, { text: ref!, version });
+  } finally {
+    version.release();
+  }
+}
+
+/** Any reference that means no snapshot is simply a name that is not there. */
+async function openReference(fs: FileSystem, entry: EngineDatabase, ref: string): Promise<Version> {
+  try {
+    return await entry.snapshots.open(await fs.engine.resolve(entry, ref));
+  } catch (error) {
+    if (error instanceof OpenduckError && error.code === 'INVALID_ARGUMENT') {
+      fs.logger.info({ database: entry.database.name }, error.message);
+      throw absent(ref);
+    }
+    throw error;
+  }
+}

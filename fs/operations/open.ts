@@ -1,0 +1,252 @@
+/**
+ * OPEN, CREATE and RELEASE: who gets which node, and the ESTALE split (design §4.2). An OPEN on the
+ * wrong node is answered with ESTALE once; the kernel looks the name up again, and the hint left
+ * for the calling thread gives it the right one.
+ */
+import { OpenduckError } from '../../proto/errors.js';
+import { Errno, OpenReplyFlag } from '../../proto/fuse/constants.js';
+import { openOut } from '../../proto/fuse/replies.js';
+import { decodeCreate, decodeOpen, decodeRelease } from '../../proto/fuse/requests/files.js';
+import type { Version } from '../database/image.js';
+import type { LiveFile } from '../database/liveFile.js';
+import { ErrnoAnswer } from '../errno.js';
+import type { FileSystem, Handle } from '../fileSystem.js';
+import { COMPANIONS, MAIN_SUFFIX, MAX_NAME_BYTES, parseNewName, SPILL_SUFFIX } from '../names.js';
+import type { FileNode, LiveNode, ReaderNode, SpillDirectoryNode } from '../nodes/nodes.js';
+import { type Answer, type Call, DONE, type Encoder } from '../session/call.js';
+import { type DatabaseUse, unknownCaller } from '../use/databaseUse.js';
+import { entryAnswer } from './attributes.js';
+
+const O_ACCMODE = 3;
+const O_TRUNC = 0o1000;
+const O_EXCL = 0o200;
+const O_APPEND = 0o2000;
+
+const isWrite = (flags: number): boolean => (flags & (O_ACCMODE | O_TRUNC)) !== 0;
+
+/** Page caches belong to images, so they are always kept; readers have nothing to flush. */
+function openAnswer(handle: Handle): Encoder {
+  const replyFlags = OpenReplyFlag.KEEP_CACHE | (handle.writes ? 0 : OpenReplyFlag.NOFLUSH);
+  return (out, at) => openOut(out, at, { handle: handle.id, replyFlags, backingId: 0 });
+}
+
+const stale = (why: string): ErrnoAnswer => new ErrnoAnswer(Errno.ESTALE, why);
+
+export async function open(fs: FileSystem, call: Call): Promise<Answer> {
+  const { flags } = decodeOpen(call.request, call.header);
+  const { nodeId, pid: thread } = call.header;
+  const node = fs.nodes.get(nodeId);
+  switch (node.kind) {
+    case 'root':
+    case 'spillDirectory':
+      throw new ErrnoAnswer(Errno.EISDIR, 'a directory');
+    case 'spillFile': {
+      const process = fs.callers.processOf(thread);
+      if ((flags & O_TRUNC) !== 0) {
+        await node.file.disk.truncate(0);
+        node.file.size = 0;
+      }
+      return openAnswer(fs.addHandle(node, { process }));
+    }
+    default:
+      if (isWrite(flags)) return openAnswer(await openForWriting(fs, node, flags, thread));
+      return openAnswer(openForReading(fs, node, thread));
+  }
+}
+
+/** Which version a reader of this node gets, with the node's image in it. */
+function versionOf(node: ReaderNode): Version {
+  const { head, dropped } = node.entry.database;
+  // Also when the node has an older version: the file was renamed away and back.
+  if (!dropped && head.files.get(MAIN_SUFFIX) === node.image) return head;
+  if (node.version !== undefined) return node.version;
+  if (dropped) throw stale('the database is gone');
+  // A second node of an image that was replaced meanwhile: the first one has the version.
+  throw stale('the image was replaced');
+}
+
+function openForReading(fs: FileSystem, node: FileNode, thread: number): Handle {
+  const process = fs.callers.processOf(thread);
+  const { entry } = node;
+  const use = fs.useOf(entry);
+  if (node.kind === 'reader') {
+    const handle = fs.addHandle(node, readerDetails(fs, use, node, thread, process));
+    if (fs.hints.of(thread)?.node === node) fs.hints.take(thread);
+    return handle;
+  }
+  if (!node.file.hasContent) throw stale('the file was unlinked');
+  // The live node is for its writers, and for what has no other node.
+  if (!use.isWriter(process) && node.file.linked) {
+    const image = process === 0 ? use.clean?.files.get(node.file.suffix) : node.file.synced;
+    if (image !== undefined) fs.promise(thread, fs.nodes.reader(entry, image), false);
+    throw stale('the live file is its writer’s');
+  }
+  return fs.addHandle(node, { process, live: node.file });
+}
+
+/** A reader of the database file pins the version, so that it gets the side files of the same. */
+function readerDetails(
+  fs: FileSystem,
+  use: DatabaseUse,
+  node: ReaderNode,
+  thread: number,
+  process: number,
+): Omit<Handle, 'id' | 'nodeId'> {
+  if (node.file.suffix !== MAIN_SUFFIX || process === 0) return { process };
+  const pins = fs.pins.of(node.entry.database.name, node.ref);
+  const pin = pins.add({ thread, process }, node.entry, versionOf(node));
+  return node.ref === undefined ? { process, pin, pins, reads: use } : { process, pin, pins };
+}
+
+async function openForWriting(
+  fs: FileSystem,
+  node: FileNode,
+  flags: number,
+  thread: number,
+): Promise<Handle> {
+  const { entry } = node;
+  const name = entry.database.name + node.file.suffix;
+  if (fs.readOnly || (node.kind === 'reader' && node.ref !== undefined)) {
+    throw new OpenduckError('READ_ONLY', `${name} is opened read-only only`, {
+      database: entry.database.name,
+      hint: 'Snapshots and read-only mounts cannot be written to.',
+    });
+  }
+  const process = fs.callers.processOf(thread);
+  const use = fs.useOf(entry);
+  if (process === 0 || (flags & O_TRUNC) !== 0) use.requireMayChange(process, `opening ${name}`);
+  fs.changedBy(entry, process);
+  requireOwnWal(fs, use, node.file.suffix, flags, process);
+  const file = fs.liveFileOf(node);
+  if (file === undefined) {
+    fs.promiseSuccessor(node, thread);
+    throw stale('the file was replaced');
+  }
+  // Counts as a writer while we wait, so that the set does not settle under us.
+  use.writePromises++;
+  try {
+    await entry.database.prepareForWriting();
+    if (!file.hasContent) throw stale('the file was unlinked meanwhile');
+    const live = liveNodeFor(fs, node, file, thread);
+    const handle = grantWriting(fs, live, process, flags);
+    fs.hints.take(thread); // after the handle is there: no gap in which the set could settle
+    return handle;
+  } finally {
+    use.writePromises--;
+    fs.settle(use);
+  }
+}
+
+/** Whether DuckDB opens its own WAL: copies are not opened for appending. */
+const ownWal = (suffix: string, flags: number): boolean =>
+  COMPANIONS.has(suffix) && (flags & O_APPEND) !== 0;
+
+/**
+ * DuckDB appends to a WAL only while it holds the database's write lock. One that does not, has its
+ * handle on the database from an earlier mount: its WAL may not fit to what others did since.
+ * Answers ESTALE, which the caller gets to see.
+ */
+function requireOwnWal(
+  fs: FileSystem,
+  use: DatabaseUse,
+  suffix: string,
+  flags: number,
+  process: number,
+): void {
+  if (!ownWal(suffix, flags) || use.lockHolder === process) return;
+  const database = use.entry.database.name;
+  const text =
+    'refused a WAL of a process without the write lock: it opened the database through ' +
+    'an earlier mount and has to open it again';
+  fs.logger.warn({ database, process }, text);
+  throw stale('the database was opened through an earlier mount');
+}
+
+/** The live node, or ESTALE with a promise of it. */
+function liveNodeFor(fs: FileSystem, node: FileNode, file: LiveFile, thread: number): LiveNode {
+  const live = fs.forWriting(node.id, file, thread);
+  if (live !== undefined) return live;
+  fs.promise(thread, fs.nodes.live(node.entry, file), true);
+  throw stale('the live file is another node');
+}
+
+function grantWriting(fs: FileSystem, node: LiveNode, process: number, flags: number): Handle {
+  if ((flags & O_TRUNC) !== 0 && node.file.size > 0) node.entry.database.truncate(node.file, 0);
+  return fs.addHandle(node, {
+    process,
+    live: node.file,
+    ...((flags & O_ACCMODE) !== 0 && { writes: fs.useOf(node.entry) }),
+  });
+}
+
+export async function create(fs: FileSystem, call: Call): Promise<Answer> {
+  const { name, flags, mode } = decodeCreate(call.request, call.header);
+  const { nodeId, pid: thread, uid, gid } = call.header;
+  if (Buffer.byteLength(name) > MAX_NAME_BYTES) {
+    throw new ErrnoAnswer(Errno.ENAMETOOLONG, `name of ${name.length} characters`);
+  }
+  const parent = fs.nodes.get(nodeId);
+  const owner = { mode: mode & 0o7777, uid, gid };
+  if (parent.kind === 'spillDirectory') return createSpillFile(fs, parent, name, owner, thread);
+  const parsed = parseNewName(name);
+  if (parent.kind !== 'root' || parsed.suffix === SPILL_SUFFIX) {
+    throw new OpenduckError('NOT_PERMITTED', `${name} cannot be a file here`);
+  }
+  if (fs.readOnly) throw new OpenduckError('READ_ONLY', 'the mount is read-only');
+  const process = fs.callers.processOf(thread);
+  if (process === 0) throw unknownCaller(parsed.database, `creating ${name}`);
+  if (fs.engine.find(parsed.database) === undefined && ownWal(parsed.suffix, flags)) {
+    throw stale('a WAL of no database'); // before there is one of that name
+  }
+  const entry = await fs.engine.findOrCreate(parsed.database);
+  const { database } = entry;
+  const use = fs.useOf(entry);
+  use.requireMayChange(process, `creating ${name}`);
+  requireOwnWal(fs, use, parsed.suffix, flags, process);
+  const existing = database.files.get(parsed.suffix);
+  if (existing !== undefined && (flags & O_EXCL) !== 0) {
+    throw new OpenduckError('ALREADY_EXISTS', `${name} exists`, { database: database.name });
+  }
+  fs.changedBy(entry, process);
+  use.writePromises++;
+  try {
+    await database.prepareForWriting();
+    const attributes = { ...owner, modified: fs.clock.now() };
+    const file = existing ?? (await database.create(parsed.suffix, attributes));
+    const node = fs.nodes.live(entry, file);
+    const handle = grantWriting(fs, node, process, flags);
+    return joined(entryAnswer(fs, node), openAnswer(handle));
+  } finally {
+    use.writePromises--;
+    fs.settle(use);
+  }
+}
+
+async function createSpillFile(
+  fs: FileSystem,
+  parent: SpillDirectoryNode,
+  name: string,
+  owner: { mode: number; uid: number; gid: number },
+  thread: number,
+): Promise<Answer> {
+  const { directory } = parent;
+  const file = directory.files.get(name) ?? (await fs.spills.createFile(directory, name, owner));
+  const node = fs.nodes.spillFile(file);
+  const process = fs.callers.processOf(thread);
+  const handle = fs.addHandle(node, { process });
+  return joined(entryAnswer(fs, node), openAnswer(handle));
+}
+
+const joined =
+  (first: Encoder, second: Encoder): Encoder =>
+  (out, at) => {
+    const n = first(out, at);
+    return n + second(out, at + n);
+  };
+
+export function release(fs: FileSystem, call: Call): Answer {
+  const { handle: id } = decodeRelease(call.request, call.header);
+  const handle = fs.findHandle(id);
+  if (handle !== undefined) fs.removeHandle(handle);
+  return DONE;
+}

@@ -1,0 +1,200 @@
+/**
+ * The one place where system calls are made through koffi: those that Node does not offer (FUSE
+ * device, preadv2 with flags, flock, descriptors over a socket). All others go through node:fs.
+ *
+ * Each function names its man page; a failing call throws a SystemCallError with `errno`, except
+ * on the hot path, where −errno is returned instead.
+ */
+import koffi from 'koffi';
+import { OpenduckError } from '../../proto/errors.js';
+
+const libc = koffi.load('libc.so.6');
+const call = {
+  open: libc.func('int open(const char *path, int flags, int mode)'),
+  close: libc.func('int close(int fd)'),
+  read: libc.func('int64_t read(int fd, void *buf, uint64_t n)'),
+  write: libc.func('int64_t write(int fd, void *buf, uint64_t n)'),
+  pwrite: libc.func('int64_t pwrite(int fd, void *buf, uint64_t n, int64_t offset)'),
+  preadv2: libc.func('int64_t preadv2(int fd, void *iov, int n, int64_t offset, int flags)'),
+  poll: libc.func('int poll(void *fds, unsigned long n, int timeout)'),
+  fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
+  flock: libc.func('int flock(int fd, int operation)'),
+  socketpair: libc.func('int socketpair(int domain, int type, int protocol, void *fds)'),
+  recvmsg: libc.func('int64_t recvmsg(int fd, void *message, int flags)'),
+};
+
+const RWF_NOWAIT = 8; // <linux/fs.h>
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+const POLLIN = 1;
+const EINTR = 4;
+const EAGAIN = 11;
+
+/**
+ * Memory that stays where it is. V8 keeps arrays of up to 64 bytes on its own heap, where the
+ * garbage collector moves them under the feet of a call on another thread.
+ */
+function nativeMemory(bytes: number): Buffer {
+  return Buffer.alloc(Math.max(bytes, 128));
+}
+
+const procBuffer = nativeMemory(4096);
+
+export class SystemCallError extends OpenduckError {
+  readonly errno: number;
+
+  constructor(name: string, errno: number) {
+    super('IO', `${name}: errno ${errno}`);
+    this.errno = errno;
+  }
+}
+
+function checked(result: number, name: string): number {
+  if (result < 0) throw new SystemCallError(name, koffi.errno());
+  return result;
+}
+
+/** open(2) of a device, read-write, non-blocking, close-on-exec. Returns the descriptor. */
+export function openDevice(path: string): number {
+  return checked(call.open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0), `open ${path}`);
+}
+
+/**
+ * The first 4 KiB of a small file of /proc, or undefined when it is not there. Synchronous: only
+ * for /proc, which answers from memory.
+ */
+export function readProcFile(path: string): string | undefined {
+  const fd = call.open(path, O_CLOEXEC, 0);
+  if (fd < 0) return undefined;
+  const n = Number(call.read(fd, procBuffer, procBuffer.length));
+  call.close(fd);
+  return n < 0 ? undefined : procBuffer.toString('latin1', 0, n);
+}
+
+export function closeDescriptor(fd: number): void {
+  call.close(fd);
+}
+
+/** read(2). Returns the number of bytes, or −errno. */
+export function readDescriptor(fd: number, buffer: Buffer): number {
+  const n = Number(call.read(fd, buffer, buffer.length));
+  return n < 0 ? -koffi.errno() : n;
+}
+
+/** write(2) of the first `length` bytes. Returns the number of bytes, or −errno. */
+export function writeDescriptor(fd: number, buffer: Buffer, length: number): number {
+  const n = Number(call.write(fd, buffer, length));
+  return n < 0 ? -koffi.errno() : n;
+}
+
+/** poll(2) for reading, on a pool thread; one wait at a time. */
+export class Poller {
+  /** struct pollfd { int fd; short events; short revents } */
+  readonly #pollfd = nativeMemory(8);
+
+  constructor(fd: number) {
+    this.#pollfd.writeInt32LE(fd, 0);
+    this.#pollfd.writeInt16LE(POLLIN, 4);
+  }
+
+  /** Calls back when the descriptor is readable or `timeoutMs` passed. */
+  wait(timeoutMs: number, callback: () => void): void {
+    call.poll.async(this.#pollfd, 1, timeoutMs, () => callback());
+  }
+}
+
+const addresses = new WeakMap<Buffer, bigint>();
+const iovec = nativeMemory(16); // struct iovec { void *base; size_t length }
+
+function addressOf(buffer: Buffer): bigint {
+  let address = addresses.get(buffer);
+  if (address === undefined) {
+    address = BigInt(koffi.address(buffer));
+    addresses.set(buffer, address);
+  }
+  return address;
+}
+
+/**
+ * preadv2(2) with RWF_NOWAIT: what the page cache has, never waiting for the disk. Returns the
+ * number of bytes, −1 when it would have to wait or the file system cannot tell.
+ */
+export function readCached(
+  fd: number,
+  buffer: Buffer,
+  at: number,
+  length: number,
+  position: number,
+): number {
+  if (length <= 0 || at < 0 || at + length > buffer.length) return -1;
+  iovec.writeBigUInt64LE(addressOf(buffer) + BigInt(at), 0);
+  iovec.writeBigUInt64LE(BigInt(length), 8);
+  return Number(call.preadv2(fd, iovec, 1, position, RWF_NOWAIT));
+}
+
+/** pwrite(2) until all is written. Returns 0, or errno. Blocks only on dirty-page throttling. */
+export function writeAt(
+  fd: number,
+  buffer: Buffer,
+  at: number,
+  length: number,
+  position: number,
+): number {
+  for (let done = 0; done < length; ) {
+    const piece = at + done === 0 ? buffer : buffer.subarray(at + done);
+    const n = Number(call.pwrite(fd, piece, length - done, position + done));
+    if (n < 0 && koffi.errno() === EINTR) continue;
+    if (n < 0) return koffi.errno();
+    done += n;
+  }
+  return 0;
+}
+
+/** Sets O_NONBLOCK on a descriptor that somebody else opened. */
+export function makeNonBlocking(fd: number): void {
+  const F_SETFL = 4;
+  checked(call.fcntl(fd, F_SETFL, O_NONBLOCK), 'fcntl');
+}
+
+/** flock(2), exclusive, without waiting. False when somebody else holds it. */
+export function tryLock(fd: number): boolean {
+  const LOCK_EX_NB = 2 | 4;
+  if (call.flock(fd, LOCK_EX_NB) === 0) return true;
+  if (koffi.errno() === EAGAIN) return false;
+  throw new SystemCallError('flock', koffi.errno());
+}
+
+/** socketpair(2), Unix stream. */
+export function socketPair(): [number, number] {
+  const fds = nativeMemory(8);
+  checked(call.socketpair(1, 1, 0, fds), 'socketpair');
+  return [fds.readInt32LE(0), fds.readInt32LE(4)];
+}
+
+const CONTROL_BYTES = 64;
+
+/**
+ * recvmsg(2) of one byte with one descriptor in SCM_RIGHTS, as fusermount3 sends it. Blocks until
+ * it comes: call it only after the sender has ended. 64-bit layouts of msghdr and cmsghdr.
+ */
+export function receiveDescriptor(socket: number): number {
+  const data = nativeMemory(8);
+  const vector = nativeMemory(16);
+  const control = nativeMemory(CONTROL_BYTES);
+  const message = nativeMemory(56);
+  vector.writeBigUInt64LE(BigInt(koffi.address(data)), 0);
+  vector.writeBigUInt64LE(1n, 8);
+  message.writeBigUInt64LE(BigInt(koffi.address(vector)), 16);
+  message.writeBigUInt64LE(1n, 24);
+  message.writeBigUInt64LE(BigInt(koffi.address(control)), 32);
+  message.writeBigUInt64LE(BigInt(CONTROL_BYTES), 40);
+  const n = Number(call.recvmsg(socket, message, 0));
+  checked(n, 'recvmsg');
+  const SOL_SOCKET = 1;
+  const SCM_RIGHTS = 1;
+  if (n === 0 || control.readInt32LE(8) !== SOL_SOCKET || control.readInt32LE(12) !== SCM_RIGHTS) {
+    throw new OpenduckError('IO', 'fusermount3 sent no descriptor');
+  }
+  return control.readInt32LE(16);
+}

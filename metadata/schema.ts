@@ -1,0 +1,73 @@
+/**
+ * The tables, as kysely types. Portable to SQLite and Postgres: ids are lower-case UUID text,
+ * times are milliseconds since 1970 (UTC) in bigint columns, lists are JSON in text columns.
+ * Created by migrations.ts; turned into records by rows.ts.
+ */
+
+export interface DatabaseTable {
+  readonly id: string;
+  /** Without `.duckdb`; unique where `dropped_at` is null. */
+  readonly name: string;
+  /** A snapshot of this database, or null before the first publication. */
+  readonly head: string | null;
+  readonly created_at: number;
+  readonly dropped_at: number | null;
+}
+
+export interface SnapshotTable {
+  readonly id: string;
+  readonly database: string;
+  readonly parent: string | null;
+  /** 1, 2, 3, … within a database. */
+  readonly sequence: number;
+  readonly version: number;
+  readonly commit_time: number;
+  readonly published_at: number;
+  readonly reason: string;
+  /** Given by the user; unique within a database. */
+  readonly name: string | null;
+  /** JSON: `[{"name": string, "size": bytes}, …]`. */
+  readonly files: string;
+  readonly epoch: number;
+}
+
+export interface LayerTable {
+  readonly id: string;
+  readonly database: string;
+  readonly object_key: string;
+  readonly object_bytes: number;
+  readonly data_bytes: number;
+  /** 16 hexadecimal digits. */
+  readonly index_checksum: string;
+}
+
+export interface SnapshotLayerTable {
+  readonly snapshot: string;
+  /** 0 is the oldest layer of the stack; no gaps. */
+  readonly position: number;
+  readonly layer: string;
+}
+
+export interface WriterLeaseTable {
+  readonly database: string;
+  readonly holder: string;
+  /** Kept after a release, so that it never repeats. */
+  readonly epoch: number;
+  /** 0: released. */
+  readonly expires_at: number;
+}
+
+export interface SchemaVersionTable {
+  /** One row for each migration that ran. */
+  readonly version: number;
+  readonly name: string;
+}
+
+export interface Schema {
+  readonly database: DatabaseTable;
+  readonly snapshot: SnapshotTable;
+  readonly layer: LayerTable;
+  readonly snapshot_layer: SnapshotLayerTable;
+  readonly writer_lease: WriterLeaseTable;
+  readonly schema_version: SchemaVersionTable;
+}

@@ -1,0 +1,126 @@
+/**
+ * The metadata port: which databases exist, which snapshots they have, which layers make up a
+ * snapshot, and who may write. Every method is one transaction; a returned promise that resolved
+ * is durable. Implementations pass the conformance suite in test/metadata/.
+ *
+ * Errors: NOT_FOUND, ALREADY_EXISTS, LEASE_LOST, BUSY (lease held elsewhere, parent is not the head
+ * any more), CORRUPT (an invariant would be broken), DISK_FULL, IO.
+ */
+import type {
+  DatabaseId,
+  Epoch,
+  LayerId,
+  SnapshotId,
+  VersionNumber,
+  WallTime,
+} from '../proto/ids.js';
+
+export interface DatabaseRecord {
+  readonly id: DatabaseId;
+  /** Without `.duckdb`. Unique among databases that are not dropped. */
+  readonly name: string;
+  readonly head: SnapshotId | undefined;
+  readonly createdAt: WallTime;
+  readonly droppedAt: WallTime | undefined;
+}
+
+export type SnapshotReason = 'interval' | 'close' | 'manual' | 'unmount' | 'recovery';
+
+export interface SnapshotFile {
+  /** File name in the mount, e.g. `x.duckdb.wal`, as it was when the snapshot was made. */
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export interface SnapshotRecord {
+  readonly id: SnapshotId;
+  readonly database: DatabaseId;
+  readonly parent: SnapshotId | undefined;
+  /** 1 for the first snapshot of a database, then + 1 each. */
+  readonly sequence: number;
+  /** The version that was sealed. */
+  readonly version: VersionNumber;
+  /** When that version was committed. */
+  readonly commitTime: WallTime;
+  readonly publishedAt: WallTime;
+  readonly reason: SnapshotReason;
+  /** Given by the user; unique within the database. */
+  readonly name: string | undefined;
+  readonly files: readonly SnapshotFile[];
+  readonly epoch: Epoch;
+}
+
+export interface LayerRecord {
+  readonly id: LayerId;
+  readonly database: DatabaseId;
+  /** Key in the object store. */
+  readonly key: string;
+  /** Size of the object, bytes. */
+  readonly objectBytes: number;
+  /** Logical bytes in its frames. */
+  readonly dataBytes: number;
+  /** XXH64 of the layer's index, as 16 hexadecimal digits. */
+  readonly indexChecksum: string;
+}
+
+export interface Lease {
+  readonly database: DatabaseId;
+  readonly holder: string;
+  readonly epoch: Epoch;
+  readonly expiresAt: WallTime;
+}
+
+export interface Publication {
+  readonly snapshot: SnapshotRecord;
+  /** Layers that this publication adds (usually one, none when nothing but a name changed). */
+  readonly newLayers: readonly LayerRecord[];
+  /** The whole stack of the snapshot, oldest first; every id is known or among `newLayers`. */
+  readonly stack: readonly LayerId[];
+}
+
+export interface MetadataStore {
+  /** Throws ALREADY_EXISTS when a database that is not dropped has the name. */
+  createDatabase(database: { id: DatabaseId; name: string; createdAt: WallTime }): Promise<void>;
+  /** A database that has the new name already is dropped in the same transaction. */
+  renameDatabase(id: DatabaseId, name: string, at: WallTime): Promise<void>;
+  dropDatabase(id: DatabaseId, at: WallTime): Promise<void>;
+  /** Databases that are not dropped, by name. */
+  listDatabases(): Promise<DatabaseRecord[]>;
+  /** Also finds dropped ones. Throws NOT_FOUND. */
+  getDatabase(id: DatabaseId): Promise<DatabaseRecord>;
+
+  /** Adds the snapshot and moves the head from `snapshot.parent` to it. Checks epoch and parent. */
+  publish(publication: Publication): Promise<void>;
+  /**
+   * Puts another stack of the same content under a snapshot (compaction). BUSY unless its stack is
+   * `expected`.
+   */
+  replaceStack(
+    snapshot: SnapshotId,
+    expected: readonly LayerId[],
+    newLayers: readonly LayerRecord[],
+    stack: readonly LayerId[],
+  ): Promise<void>;
+  getSnapshot(id: SnapshotId): Promise<SnapshotRecord>;
+  /** Newest first. */
+  listSnapshots(database: DatabaseId): Promise<SnapshotRecord[]>;
+  /** undefined takes the name away. ALREADY_EXISTS when another snapshot of the database has it. */
+  nameSnapshot(id: SnapshotId, name: string | undefined): Promise<void>;
+  /** What a WHEN means (see when.ts). Throws NOT_FOUND, or INVALID_ARGUMENT when ambiguous. */
+  resolveSnapshot(database: DatabaseId, when: string, now: WallTime): Promise<SnapshotRecord>;
+  /** Layers of a snapshot, oldest first. */
+  stackOf(snapshot: SnapshotId): Promise<LayerRecord[]>;
+
+  /**
+   * Epoch + 1. BUSY when another holder's lease has not expired; the same holder may take it again.
+   */
+  acquireLease(database: DatabaseId, holder: string, now: WallTime, ttlMs: number): Promise<Lease>;
+  /** LEASE_LOST when somebody took it. */
+  renewLease(lease: Lease, now: WallTime, ttlMs: number): Promise<Lease>;
+  releaseLease(lease: Lease): Promise<void>;
+
+  /** Reads all and checks all invariants; the sentences say what is wrong, empty is good. */
+  check(): Promise<string[]>;
+  close(): Promise<void>;
+}

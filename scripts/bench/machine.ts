@@ -1,0 +1,58 @@
+/** Where the figures come from. */
+import { readFile } from 'node:fs/promises';
+import { cpus, loadavg, release, totalmem } from 'node:os';
+import { version as duckdbVersion } from '@duckdb/node-api';
+import { VERSION } from '../../daemon/version.js';
+import { must } from '../../test/harness/proc.js';
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  readonly node: string;
+  readonly duckdb: string;
+  readonly openduck: string;
+  readonly disk: string;
+  readonly date: string;
+  /** Runnable processes before the run, averaged over a minute: above 0.5, others were at work. */
+  readonly load: number;
+}
+
+/** File system, device and its read-ahead. */
+async function describeDisk(dir: string): Promise<string> {
+  const output = await must('df', ['--output=fstype,source', dir]);
+  const [type = '?', source = '?'] = output.trim().split('\n').at(-1)!.split(/\s+/);
+  const device = source.split('/').at(-1)!;
+  const path = `/sys/class/block/${device}/queue/read_ahead_kb`;
+  const ahead = await readFile(path, 'utf8').catch(() => undefined);
+  return `${type} on ${source}${ahead === undefined ? '' : `, read-ahead ${ahead.trim()} KiB`}`;
+}
+
+export async function describeMachine(dir: string): Promise<Machine> {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.version,
+    duckdb: duckdbVersion(),
+    openduck: VERSION,
+    disk: await describeDisk(dir),
+    date: new Date().toISOString().slice(0, 10),
+    load: loadavg()[0]!,
+  };
+}
+
+export function machineText(machine: Machine): string {
+  const { cpu, cores, memoryGiB, kernel, node, duckdb, openduck, disk, date, load } = machine;
+  return (
+    `${date}: openduck-fuse ${openduck}, DuckDB ${duckdb}, Node ${node}, Linux ${kernel}, ` +
+    `${cores} × ${cpu}, ${memoryGiB} GiB, ${disk}; load before the run ${load.toFixed(1)}`
+  );
+}
+
+/** Others use the same cores: the figures say little. */
+export function isNoisy({ load }: Machine): boolean {
+  return load > 0.5;
+}

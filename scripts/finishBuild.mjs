@@ -1,0 +1,5 @@
+// After tsc: copy what the compiler does not (the .proto files) and make the command executable.
+import { chmodSync, cpSync } from 'node:fs';
+
+cpSync('proto/openduck', 'dist/proto/openduck', { recursive: true });
+chmodSync('dist/daemon/main.js', 0o755);

@@ -1,0 +1,91 @@
+/**
+ * npm run torture -- [--minutes N] [--seed S] [--only NAME] [--report FILE]
+ *
+ * Runs the long forms of all harnesses, one after another, each with its share of the time, prints
+ * what was tried, and exits 1 when a promise was refuted. With --report, writes
+ * docs/reliability.md.
+ */
+import { readdirSync, writeFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { TortureHarness, TortureResult } from '../test/torture/harness.js';
+
+interface Run {
+  readonly harness: TortureHarness;
+  readonly seconds: number;
+  readonly result: TortureResult;
+}
+
+const FOLDER = join(import.meta.dirname, '..', 'test', 'torture');
+
+/** Every NAME.harness.js exports `harness`. */
+async function harnesses(only: string | undefined): Promise<TortureHarness[]> {
+  const found: TortureHarness[] = [];
+  for (const file of readdirSync(FOLDER).sort()) {
+    if (!file.endsWith('.harness.js')) continue;
+    const module = (await import(pathToFileURL(join(FOLDER, file)).href)) as {
+      harness: TortureHarness;
+    };
+    if (only === undefined || module.harness.name === only) found.push(module.harness);
+  }
+  return found;
+}
+
+const countsText = (counts: TortureResult['counts']): string =>
+  Object.entries(counts)
+    .map(([name, count]) => `${count.toLocaleString('en')} ${name}`)
+    .join(', ');
+
+function report(runs: readonly Run[], seed: number): string {
+  const rows = runs.map(({ harness, seconds, result }) => {
+    const verdict = result.failures.length === 0 ? 'none' : `${result.failures.length}`;
+    return `| ${harness.name} | ${harness.claim} | ${countsText(result.counts)} | ${Math.round(seconds)} s | ${verdict} |`;
+  });
+  const memory = Math.round(totalmem() / 2 ** 30);
+  return `# Reliability
+
+What was done to refute the promises of [semantics.md](semantics.md), and what came of it. This page is written by
+\`npm run torture\`; do not edit it.
+
+Run of ${new Date().toISOString().slice(0, 10)} with seed ${seed}: Linux ${release()}, Node ${process.version},
+${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${memory} GiB. To repeat it:
+\`npm run torture -- --seed ${seed}\`.
+
+| harness | what it could refute | tried | time | refuted |
+|---|---|---|---|---|
+${rows.join('\n')}
+`;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string', default: '10' },
+      seed: { type: 'string' },
+      only: { type: 'string' },
+      report: { type: 'string' },
+    },
+  });
+  const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed);
+  const all = await harnesses(values.only);
+  if (all.length === 0) throw new Error(`no harness ${values.only ?? ''} in ${FOLDER}`);
+  const budgetMs = (Number(values.minutes) * 60_000) / all.length;
+  const log = (line: string): boolean => process.stdout.write(`${line}\n`);
+  const runs: Run[] = [];
+  for (const harness of all) {
+    log(`${harness.name}: ${Math.round(budgetMs / 1000)} s, seed ${seed}`);
+    const start = performance.now();
+    const result = await harness.run({ seed, budgetMs, log: (line) => log(`  ${line}`) });
+    runs.push({ harness, seconds: (performance.now() - start) / 1000, result });
+    log(`  tried: ${countsText(result.counts)}`);
+    for (const failure of result.failures) log(`  REFUTED: ${failure}`);
+  }
+  if (values.report !== undefined) writeFileSync(values.report, report(runs, seed));
+  const refuted = runs.reduce((n, run) => n + run.result.failures.length, 0);
+  log(`${runs.length} harnesses, ${refuted} refutations, seed ${seed}`);
+  process.exit(refuted === 0 ? 0 : 1);
+}
+
+await main();

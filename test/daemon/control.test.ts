@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type ControlClient, connectDaemon } from '../../daemon/control/client.js';
+import { startControlServer } from '../../daemon/control/server.js';
+import { dataPaths } from '../../daemon/dataDirectory.js';
+import { OpenduckError } from '../../proto/errors.js';
+import { silentLogger, systemClock } from '../../proto/ports.js';
+import { DATABASES, fakeCommands, SNAPSHOT } from './fakeCommands.js';
+
+const root = await mkdtemp(join(tmpdir(), 'openduck-control-'));
+after(() => rm(root, { recursive: true }));
+
+interface Fixture {
+  readonly client: ControlClient;
+  readonly dataDir: string;
+  readonly shutdowns: boolean[];
+}
+
+async function withDaemon(name: string, work: (fixture: Fixture) => Promise<void>): Promise<void> {
+  const dataDir = join(root, name);
+  await mkdir(dataDir, { recursive: true });
+  const shutdowns: boolean[] = [];
+  const server = await startControlServer({
+    socketPath: dataPaths(dataDir).socket,
+    commands: fakeCommands,
+    daemon: {
+      mountpoint: '/mnt/dück',
+      dataDir,
+      version: '9.9.9',
+      uptimeSeconds: () => 1.5,
+      memoryBytes: () => 2 ** 33,
+      shutdown: async (lazy) => {
+        shutdowns.push(lazy);
+        if (!lazy) throw new OpenduckError('BUSY', '/mnt/dück is used by duckdb (pid 1)');
+      },
+    },
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  try {
+    const client = await connectDaemon(dataDir, systemClock);
+    assert.ok(client);
+    await work({ client, dataDir, shutdowns }).finally(() => client.close());
+  } finally {
+    await server.stop();
+  }
+}
+
+test('status goes through whole: numbers above 2^32, fractions, and what is undefined', () =>
+  withDaemon('status', async ({ client, dataDir }) => {
+    const status = await client.status();
+    assert.deepEqual(status.databases, DATABASES);
+    assert.deepEqual({ ...status.counters }, { reads: 2 ** 50, ratio: 0.5 });
+    assert.equal(status.pid, process.pid);
+    assert.equal(status.mountpoint, '/mnt/dück');
+    assert.equal(status.dataDir, dataDir);
+    assert.equal(status.memoryBytes, 2 ** 33);
+    assert.equal(status.uptimeSeconds, 1.5);
+  }));
+
+test('snapshot commands: requests arrive, replies return, no name stays no name', () =>
+  withDaemon('snapshots', async ({ client }) => {
+    assert.deepEqual(await client.takeSnapshot('mydb', undefined), SNAPSHOT);
+    assert.equal((await client.takeSnapshot('mydb', 'before')).name, 'before');
+    assert.equal((await client.resolveSnapshot('mydb', '~3')).reason, '~3');
+    const named = await client.nameSnapshot('mydb', 'x', undefined);
+    assert.deepEqual([named.reason, named.name], ['x', undefined]);
+    const list = await client.listSnapshots('mydb');
+    assert.deepEqual(
+      list.map((snapshot) => snapshot.sequence),
+      [3, 2],
+    );
+  }));
+
+test('errors keep code, database and hint; defects are INTERNAL', () =>
+  withDaemon('errors', async ({ client }) => {
+    await assert.rejects(client.listSnapshots('nope'), (error: unknown) => {
+      assert.ok(error instanceof OpenduckError);
+      assert.equal(error.code, 'NOT_FOUND');
+      assert.equal(error.database, 'nope');
+      assert.equal(error.hint, 'Ünïcode hint: 🦆.');
+      assert.equal(error.message, "there is no database 'nope' (the cause)");
+      return true;
+    });
+    await assert.rejects(client.listSnapshots('broken'), { code: 'INTERNAL', message: 'a defect' });
+  }));
+
+test('shutdown passes lazy on, and BUSY back', () =>
+  withDaemon('shutdown', async ({ client, shutdowns }) => {
+    await assert.rejects(client.shutdown(false), { code: 'BUSY', message: /duckdb \(pid 1\)/ });
+    assert.deepEqual(await client.shutdown(true), { pid: process.pid });
+    assert.deepEqual(shutdowns, [false, true]);
+  }));
+
+test('only the owner may connect, and the socket goes with the server', async () => {
+  let socket = '';
+  await withDaemon('mode', async ({ dataDir }) => {
+    socket = dataPaths(dataDir).socket;
+    assert.equal((await stat(socket)).mode & 0o777, 0o600);
+  });
+  await assert.rejects(stat(socket), { code: 'ENOENT' });
+});
+
+test('a data directory deeper than a socket address works', () =>
+  withDaemon(join('d'.repeat(100), 'e'.repeat(100)), async ({ client, dataDir }) => {
+    assert.ok(dataPaths(dataDir).socket.length > 200);
+    assert.equal((await client.status()).dataDir, dataDir);
+  }));
+
+test('no daemon: no directory, no socket, a socket that nobody listens on', async () => {
+  assert.equal(await connectDaemon(join(root, 'missing'), systemClock), undefined);
+  assert.equal(await connectDaemon(join(root, 'm'.repeat(150)), systemClock), undefined);
+  const dataDir = join(root, 'stale');
+  await mkdir(dataDir);
+  assert.equal(await connectDaemon(dataDir, systemClock), undefined);
+  const { socket } = dataPaths(dataDir);
+  await writeFile(socket, ''); // refuses connections as the socket of a killed listener does
+  assert.equal(await connectDaemon(dataDir, systemClock), undefined);
+  await withDaemon('stale', async ({ client }) => {
+    assert.equal((await client.status()).version, '9.9.9');
+  });
+});
+
+test('something else that listens on the socket is an error, not silence', async () => {
+  const dataDir = join(root, 'other');
+  await mkdir(dataDir);
+  const other = createServer((connection) => connection.destroy());
+  await new Promise<void>((resolve) => other.listen(dataPaths(dataDir).socket, resolve));
+  try {
+    const client = await connectDaemon(dataDir, systemClock);
+    assert.ok(client);
+    await assert.rejects(client.status(), { code: 'UNAVAILABLE' });
+    await client.close();
+  } finally {
+    other.close();
+  }
+});
