@@ -4,9 +4,10 @@
  * anything they left behind. Arguments choose files by a part of their path.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { findLeaks, removeLeaks } from '../test/harness/leakCheck.js';
 import { runId, sleep } from '../test/harness/testRun.js';
 
@@ -46,9 +47,12 @@ function signalGroup(signal: NodeJS.Signals): void {
   }
 }
 
-/** One run of Node's test runner. True when all passed. */
-function runFiles(files: readonly string[]): Promise<boolean> {
-  const runner = ['--test', '--test-concurrency=1', '--test-reporter=spec'];
+/** One run of Node's test runner. True when all passed; what failed is in `failures` as well. */
+function runFiles(files: readonly string[], failures: string): Promise<boolean> {
+  const runner = ['--test', '--test-concurrency=1'];
+  runner.push('--test-reporter=spec', '--test-reporter-destination=stdout');
+  const reporter = pathToFileURL(join(DIST, 'scripts', 'failureReporter.js')).href;
+  runner.push(`--test-reporter=${reporter}`, `--test-reporter-destination=${failures}`);
   return new Promise((resolve, reject) => {
     // A group of its own, so that a time limit ends the test files too.
     const child = spawn(process.execPath, [...runner, ...files], {
@@ -87,13 +91,17 @@ async function main(): Promise<number> {
   }
   const summary: string[] = [];
   let good = true;
+  const reports = mkdtempSync(join(tmpdir(), 'openduck-failures-'));
   for (const part of parts) {
     if (part.files.length === 0 || stopped !== undefined) continue;
     console.log(`\n${part.name}: ${part.files.length} files`);
-    const passed = await runFiles(part.files);
+    const failures = join(reports, 'failures.txt');
+    const passed = await runFiles(part.files, failures);
     good &&= passed;
     summary.push(`${part.name}: ${passed ? 'passed' : 'FAILED'} (${part.files.length} files)`);
+    summary.push(...readFileSync(failures, 'utf8').split('\n').filter(Boolean));
   }
+  rmSync(reports, { recursive: true });
   clearTimeout(timer);
   const leaks = await settledLeaks();
   if (leaks.length > 0) removeLeaks();
