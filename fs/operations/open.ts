@@ -7,7 +7,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import { Errno, OpenReplyFlag } from '../../proto/fuse/constants.js';
 import { openOut } from '../../proto/fuse/replies.js';
 import { decodeCreate, decodeOpen, decodeRelease } from '../../proto/fuse/requests/files.js';
-import type { Version } from '../database/image.js';
+import type { Image, Version } from '../database/image.js';
 import type { LiveFile } from '../database/liveFile.js';
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem, Handle } from '../fileSystem.js';
@@ -65,6 +65,12 @@ function versionOf(node: ReaderNode): Version {
   throw stale('the image was replaced');
 }
 
+/** Whether an image that is of the database file now was of a side file, before a rename. */
+function isSideFileOf(version: Version | undefined, image: Image): boolean {
+  if (version === undefined || version.files.get(MAIN_SUFFIX) === image) return false;
+  return [...version.files.values()].includes(image);
+}
+
 function openForReading(fs: FileSystem, node: FileNode, thread: number): Handle {
   const process = fs.callers.processOf(thread);
   const { entry } = node;
@@ -94,6 +100,7 @@ function readerDetails(
 ): Omit<Handle, 'id' | 'nodeId'> {
   if (node.file.suffix !== MAIN_SUFFIX || process === 0) return { process };
   const pins = fs.pins.of(node.entry.database.name, node.ref);
+  if (isSideFileOf(pins.find({ thread, process })?.version, node.image)) return { process };
   const pin = pins.add({ thread, process }, node.entry, versionOf(node));
   return node.ref === undefined ? { process, pin, pins, reads: use } : { process, pin, pins };
 }
@@ -115,8 +122,9 @@ async function openForWriting(
   const process = fs.callers.processOf(thread);
   const use = fs.useOf(entry);
   if (process === 0 || (flags & O_TRUNC) !== 0) use.requireMayChange(process, `opening ${name}`);
-  fs.changedBy(entry, process);
+  // First: when it is refused, the kernel looks the name up again, and has to find the same.
   requireOwnWal(fs, use, node.file.suffix, flags, process);
+  fs.changedBy(entry, process);
   const file = fs.liveFileOf(node);
   if (file === undefined) {
     fs.promiseSuccessor(node, thread);

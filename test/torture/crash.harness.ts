@@ -283,7 +283,7 @@ async function run({ seed, budgetMs, log }: TortureOptions): Promise<TortureResu
   return { counts: totals, failures };
 }
 
-export const crashHarness: TortureHarness = {
+export const harness: TortureHarness = {
   name: 'crash',
   claim:
     'G4, G5, G6, G7: a simulated disk loses, tears and reorders what is not synced, at sync ' +

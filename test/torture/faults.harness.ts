@@ -321,7 +321,7 @@ async function run({ seed, budgetMs, log }: TortureOptions): Promise<TortureResu
   return { counts, failures };
 }
 
-export const faultsHarness: TortureHarness = {
+export const harness: TortureHarness = {
   name: 'faults',
   claim:
     'G4, G5, G7, G8: every operation of disk, object store and metadata fails once, before, in ' +

@@ -95,9 +95,9 @@ export class ReferenceFiles {
     if (this.former(client, name) !== undefined) return undefined; // not specified
     const database = this.databases.get(name.database)!;
     if ((flags & OpenFlag.TRUNC) !== 0 && isBusy(database, client)) return 'EBUSY';
+    if (isForeignWal(client, database, name, flags)) return 'ESTALE';
     return this.#ofToday(client, name, seen, (file) => {
       if (file === undefined) return this.open(client, action);
-      if (isForeignWal(client, database, name, flags)) return 'ESTALE';
       this.#grant(client, action, database, file);
       return 0;
     });

@@ -5,9 +5,10 @@ import { Driver, plan } from './modelDriver.js';
 import { type Action, LockType, type Name, OpenFlag, type Operation } from './modelOperations.js';
 import { Reference } from './modelReference.js';
 
-const { RDWR, WRONLY, CREAT } = OpenFlag;
+const { RDWR, WRONLY, CREAT, APPEND } = OpenFlag;
 const main: Name = { database: 0, suffix: '.duckdb' };
 const wal: Name = { database: 0, suffix: '.duckdb.wal' };
+const checkpoint: Name = { database: 0, suffix: '.duckdb.wal.checkpoint' };
 const bak: Name = { database: 0, suffix: '.duckdb.bak' };
 
 const does = (client: number, ...actions: Action[]): Operation[] =>
@@ -71,6 +72,22 @@ const SEQUENCES: Readonly<Record<string, readonly Operation[]>> = {
     ...does(2, open(0, main)),
     ...does(1, { op: 'rename', name: main, to: wal }),
     ...does(2, close(0), open(0, wal, RDWR), write(0, 30)),
+  ],
+  'a pinned side file that replaced the database file is still that side file': [
+    ...does(2, open(0, main, RDWR | CREAT)),
+    ...does(1, open(0, wal, RDWR | CREAT)),
+    ...does(2, close(0)),
+    ...does(1, write(0, 4048)),
+    ...does(2, open(0, main)),
+    ...does(1, close(0), { op: 'rename', name: wal, to: main }),
+    ...does(2, close(0), open(0, wal), { op: 'read', slot: 0, length: 50, at: 0 }),
+  ],
+  'a WAL that is refused is refused at the second try too': [
+    ...does(1, open(0, checkpoint, WRONLY | CREAT)),
+    ...does(0, open(3, main, WRONLY | CREAT)),
+    ...does(1, close(0), open(0, main)),
+    ...does(2, { op: 'rename', name: checkpoint, to: wal }),
+    ...does(1, open(1, main), close(1), open(1, wal, RDWR | APPEND)),
   ],
   'the lock on a removed database is in nobody’s way': [
     ...does(2, open(0, main, RDWR | CREAT)),

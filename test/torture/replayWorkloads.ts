@@ -3,6 +3,7 @@
  * to the files. Every transaction takes the ledger one sequence number further.
  */
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { DuckdbProcess } from '../harness/duckdbProcess.js';
 import { LedgerWriter, readLedger, type StepKind } from '../harness/ledger.js';
@@ -209,8 +210,9 @@ async function copiedIn(w: Workload): Promise<void> {
   w.writer = new LedgerWriter(w.options.random, { bulkRows: 5000, weights: { bulk: 5 } });
   await w.duckdb.open(local, { config: w.config });
   await w.writer.create(w.duckdb);
-  for (let i = 0; i < 15; i++) await w.writer.step(w.duckdb);
-  await w.duckdb.kill(); // so that there is a WAL to copy
+  // Until there is a WAL to copy: the last step may have been a checkpoint.
+  for (let i = 0; i < 15 || !existsSync(`${local}.wal`); i++) await w.writer.step(w.duckdb);
+  await w.duckdb.kill();
   await w.note('begin', w.writer.acknowledged);
   await must('cp', [local, `${local}.wal`, w.path.replace(/\/[^/]*$/, '')]);
   await w.note('mark', w.writer.acknowledged);
