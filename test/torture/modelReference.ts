@@ -201,9 +201,12 @@ export class Reference extends ReferenceFiles {
     this.databases.delete(index);
   }
 
-  #rename(client: number, { name, to }: Of<'rename'>): Answer {
+  #rename(client: number, { name, to }: Of<'rename'>): Answer | undefined {
     if (this.look(client, name) === undefined) return 'ENOENT';
     if (this.names.file(name) === this.names.file(to)) return 0;
+    // The kernel finds what is pinned under that name, which may be the very same file: then it
+    // has nothing to do.
+    if (this.former(client, to) !== undefined) return undefined;
     if (name.ref !== undefined) return 'EROFS';
     const database = this.databases.get(name.database);
     const file = database?.files.get(name.suffix);
