@@ -102,7 +102,9 @@ async function resolveMountpoint(path: string): Promise<{ real: string; empty: b
   if (probe.kind === 'directory') return { real: probe.real, empty: probe.empty };
   // A dead or silent mount: its name is known, the rest is for mountState to find out.
   if (probe.kind !== 'other' && probe.real !== undefined) return { real: probe.real, empty: true };
-  const why = probe.kind === 'error' ? `cannot be used: ${probe.code}` : 'is not a directory';
+  let why = 'is not a directory';
+  if (probe.kind === 'error') why = `cannot be used: ${probe.code}`;
+  if (probe.kind === 'silent') why = 'does not answer';
   throw new OpenduckError('INVALID_ARGUMENT', `the mountpoint ${path} ${why}`, {
     hint: 'Give a directory, or a name where one can be created.',
   });

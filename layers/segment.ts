@@ -116,8 +116,10 @@ export async function cutSegment(segment: Segment, position: number): Promise<vo
   const { database, number, salt, file } = segment;
   const whole = segment.end >= SEGMENT_HEADER_BYTES;
   await file.truncate(whole ? position : 0);
-  // One without a header becomes an empty one, so that the numbers stay without a hole.
+  // One without a header becomes an empty one, so that the numbers stay without a hole. Only when
+  // the bytes of a torn header are surely gone: a crash may bring them back under the new length.
   if (!whole) {
+    await file.dataSync();
     file.writeNow(encodeSegmentHeader({ database, number, salt }), 0, SEGMENT_HEADER_BYTES, 0);
   }
   await file.dataSync();

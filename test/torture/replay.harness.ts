@@ -86,7 +86,7 @@ async function round(campaign: Campaign, number: number, random: SeededRandom): 
       const storage: StorageVersion = (i + number) % 2 === 0 ? 'default' : 'latest';
       const [database, title] = [`${name}-${storage}`, `${name} (${storage} storage version)`];
       const seed = seeds[i]!;
-      const options = { recorder, database, storage, scale, scratch: campaign.directory };
+      const options = { recorder, database, storage, scale, scratch: directory };
       try {
         await runWorkload(name, { ...options, random: seededRandom(seed) });
         recorded.push({ title, database, seed });
