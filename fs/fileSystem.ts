@@ -15,12 +15,15 @@ import { MAIN_SUFFIX } from './names.js';
 import type { FileNode, LiveNode, Node } from './nodes/nodes.js';
 import { NodeTable } from './nodes/nodeTable.js';
 import { Spills } from './nodes/spill.js';
+import type { Backing } from './session/backing.js';
 import { Callers } from './use/callers.js';
 import { DatabaseUse } from './use/databaseUse.js';
 import { Hints } from './use/hints.js';
 import { type Pin, type Pins, PinTable } from './use/pins.js';
 
 const SETTLE_RETRY_MS = 2_000;
+/** A thread that does not open what it looked up leaves an entry behind. */
+const MAX_SIDE_LOOKUPS = 4096;
 
 /** What an OPEN gave out. */
 export interface Handle {
@@ -53,6 +56,7 @@ export interface FileSystemOptions {
   /** Attributes of the root directory: those of the directory that the mount covers. */
   readonly root: FileAttributes;
   readonly readOnly: boolean;
+  readonly backing: Backing;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -69,6 +73,11 @@ export class FileSystem {
   readonly spills: Spills;
   readonly pins: PinTable;
   readonly counters = new Map<string, number>();
+  /**
+   * Thread → node that it has just looked up as a pinned side file. An OPEN tells no name, and the
+   * file may have become the database file since.
+   */
+  readonly sideLookups = new Map<number, number>();
   readonly #handles = new Map<number, Handle>();
   readonly #uses = new Map<Database, DatabaseUse>();
   #nextHandle = 1;
@@ -89,6 +98,7 @@ export class FileSystem {
     const { disk } = this.engine.options;
     this.spills = new Spills(
       disk,
+      options.backing,
       this.engine.scratchDirectory,
       this.callers,
       this.clock,
@@ -110,6 +120,11 @@ export class FileSystem {
         this.#uses.delete(database);
       },
     };
+  }
+
+  noteSideLookup(thread: number, node: Node): void {
+    if (this.sideLookups.size >= MAX_SIDE_LOOKUPS) this.sideLookups.clear();
+    this.sideLookups.set(thread, node.id);
   }
 
   count(name: string): void {

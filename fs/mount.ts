@@ -1,5 +1,6 @@
 /** Mounts an engine as a directory. */
 import { directoryAttributes } from '../layers/os/directories.js';
+import { findLoopDescriptor } from '../layers/os/loopDescriptor.js';
 import { readMountTable } from '../layers/os/mountTable.js';
 import { writeText } from '../layers/os/textFile.js';
 import { describeError, OpenduckError } from '../proto/errors.js';
@@ -7,6 +8,7 @@ import { wallTime } from '../proto/ids.js';
 import type { Clock, Logger } from '../proto/ports.js';
 import type { Engine } from './engine.js';
 import { FileSystem } from './fileSystem.js';
+import { DeviceBacking } from './session/backing.js';
 import { FuseDevice } from './session/device.js';
 import { mountDevice, unmount } from './session/mountCommands.js';
 import { Session } from './session/session.js';
@@ -39,9 +41,11 @@ export async function mountFileSystem(options: MountOptions): Promise<MountedFil
   const { mode, uid, gid, modifiedMs } = await directoryAttributes(mountpoint);
   const root = { mode, uid, gid, modified: wallTime(modifiedMs) };
   const fd = await mountDevice(options);
-  const device = new FuseDevice(fd, logger);
-  const fs = new FileSystem({ engine, root, readOnly: options.readOnly, logger, clock });
-  const session = new Session(device, fs);
+  const device = new FuseDevice(fd, await findLoopDescriptor(), logger);
+  const backing = new DeviceBacking(fd, logger);
+  const { readOnly } = options;
+  const fs = new FileSystem({ engine, root, readOnly, backing, logger, clock });
+  const session = new Session(device, fs, backing);
   session.start();
   await Promise.race([session.ready, device.ended]);
   await setReadAhead(mountpoint, logger);

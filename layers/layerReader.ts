@@ -2,8 +2,11 @@
  * Reads a layer object. Promise G6: no byte leaves this file that was not covered by a checksum
  * which held when the byte was first read in this process.
  *
- * - A frame that was not verified yet is read whole into a private buffer, hashed, marked in a
- *   bitmap, and only then copied to the caller; one such read per frame at a time.
+ * - Frames that were not verified yet and are wanted whole are read into the caller's buffer,
+ *   hashed there and marked in a bitmap; when one fails, the read fails, and the bytes mean
+ *   nothing.
+ * - One that is wanted in part is read whole into a private buffer, hashed, marked, and only then
+ *   copied to the caller; one such read per frame at a time.
  * - A verified frame is read directly. With codec none, object offsets run in step with data
  *   offsets (an invariant of layerIndex.ts), so neighbouring verified frames are one read.
  */
@@ -19,7 +22,8 @@ import {
   HEADER_BYTES,
   TRAILER_BYTES,
 } from './layerFormat.js';
-import { type FrameTable, frameAt, type LayerIndex } from './layerIndex.js';
+import type { LayerIndex } from './layerIndex.js';
+import { type Piece, planPieces } from './layerPieces.js';
 import type { ObjectReader, ObjectStore } from './objectStore.js';
 
 /** Read at once when a layer is opened: the trailer and, mostly, the index. */
@@ -38,9 +42,9 @@ export interface Layer {
   /** Logical bytes of all frames; data offsets are below this. */
   readonly dataBytes: number;
   /**
-   * Copies `length` bytes at `dataOffset` to `buffer[at, …)` when that needs no waiting: all frames
-   * touched are verified and the page cache has them. Returns whether it did; when not, what
-   * `buffer[at, at + length)` holds is undefined. Never verifies. Throws INTERNAL out of range.
+   * Copies `length` bytes at `dataOffset` to `buffer[at, …)` when that needs no waiting: the page
+   * cache has them, and all of a frame that is to be verified. Returns whether it did; when not,
+   * what `buffer[at, at + length)` holds is undefined. Throws INTERNAL out of range.
    */
   readCached(buffer: Buffer, at: number, length: number, dataOffset: number): boolean;
   /**
@@ -108,38 +112,8 @@ async function readIndex(object: ObjectReader) {
   return { index: decodeIndex(bytes, trailer, what), dataBytes };
 }
 
-/** A part of a read: bytes of verified neighbours, or of one frame still to be verified. */
-interface Piece {
-  readonly firstFrame: number;
-  readonly verified: boolean;
-  /** Data offsets, [start, end). */
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Cuts [start, end) into pieces; `isVerified` tells of a frame. Pure. */
-function planPieces(
-  frames: FrameTable,
-  isVerified: (frame: number) => boolean,
-  start: number,
-  end: number,
-): Piece[] {
-  const pieces: Piece[] = [];
-  let frame = frameAt(frames, start);
-  for (let at = start; at < end; ) {
-    const firstFrame = frame;
-    const verified = isVerified(frame);
-    let next = Math.min(end, frames.dataOffset[frame]! + frames.length[frame]!);
-    frame++;
-    while (verified && next < end && isVerified(frame)) {
-      next = Math.min(end, next + frames.length[frame]!);
-      frame++;
-    }
-    pieces.push({ firstFrame, verified, start: at, end: next });
-    at = next;
-  }
-  return pieces;
-}
+/** Where frames are verified that are in the page cache; used up before anything else can run. */
+const scratchFrame = Buffer.allocUnsafeSlow(MAX_FRAME_BYTES);
 
 /** Idle buffers of MAX_FRAME_BYTES; process-wide, because layers are many and mostly idle. */
 const spareBuffers: Buffer[] = [];
@@ -176,28 +150,51 @@ class OpenLayer implements Layer {
   readCached(buffer: Buffer, at: number, length: number, dataOffset: number): boolean {
     this.#checkRange(buffer, at, length, dataOffset);
     if (this.#closed !== undefined) return false;
-    if (length === 0) return true;
-    const { frames } = this.index;
-    const end = dataOffset + length;
-    const first = frameAt(frames, dataOffset);
-    for (let frame = first; frame < frames.count && frames.dataOffset[frame]! < end; frame++) {
-      if (!this.#isVerified(frame)) return false;
+    for (const piece of this.#plan(dataOffset, length)) {
+      const to = at + piece.start - dataOffset;
+      if (!this.#readPieceCached(piece, buffer, to)) return false;
     }
-    const position = this.#position(first, dataOffset);
-    return this.#object.readCached(buffer, at, length, position) === length;
+    return true;
+  }
+
+  #readPieceCached(piece: Piece, buffer: Buffer, at: number): boolean {
+    const { kind, firstFrame, start, end } = piece;
+    if (kind === 'part') return this.#readFrameCached(piece, buffer, at);
+    const length = end - start;
+    const position = this.#position(firstFrame, start);
+    if (this.#object.readCached(buffer, at, length, position) !== length) return false;
+    return kind === 'verified' || this.#failedFrame(piece, buffer, at) === undefined;
+  }
+
+  #readFrameCached({ firstFrame, start, end }: Piece, buffer: Buffer, at: number): boolean {
+    const { frames } = this.index;
+    const length = frames.storedLength[firstFrame]!;
+    const position = frames.objectOffset[firstFrame]!;
+    if (this.#object.readCached(scratchFrame, 0, length, position) !== length) return false;
+    if (!this.#holds(firstFrame, scratchFrame, 0)) return false;
+    const from = start - frames.dataOffset[firstFrame]!;
+    scratchFrame.copy(buffer, at, from, from + end - start);
+    return true;
   }
 
   async read(buffer: Buffer, at: number, length: number, dataOffset: number): Promise<void> {
     this.#checkRange(buffer, at, length, dataOffset);
-    const isVerified = (frame: number) => this.#isVerified(frame);
-    const pieces = planPieces(this.index.frames, isVerified, dataOffset, dataOffset + length);
+    const pieces = this.#plan(dataOffset, length);
     await this.#whileOpen(() =>
       inLanes(pieces.length, PIECES_IN_FLIGHT, (i) => {
         const piece = pieces[i]!;
         const target = buffer.subarray(at + piece.start - dataOffset, at + piece.end - dataOffset);
-        return piece.verified ? this.#readDirectly(piece, target) : this.#readFrame(piece, target);
+        if (piece.kind === 'verified') return this.#readDirectly(piece, target);
+        return piece.kind === 'whole'
+          ? this.#readWhole(piece, target)
+          : this.#readFrame(piece, target);
       }),
     );
+  }
+
+  #plan(dataOffset: number, length: number): Piece[] {
+    const isVerified = (frame: number) => this.#isVerified(frame);
+    return planPieces(this.index.frames, isVerified, dataOffset, dataOffset + length);
   }
 
   async verifyAll(): Promise<void> {
@@ -249,6 +246,39 @@ class OpenLayer implements Layer {
     return this.#object.read(target, 0, target.length, position);
   }
 
+  /** Reads whole frames where they are wanted and verifies them there. Throws CORRUPT. */
+  async #readWhole(piece: Piece, target: Buffer): Promise<void> {
+    await this.#readDirectly(piece, target);
+    const failed = this.#failedFrame(piece, target, 0);
+    if (failed !== undefined) throw this.#mismatch(failed);
+  }
+
+  /** Verifies the frames of a piece, which stand in `buffer` from `at` on. */
+  #failedFrame({ firstFrame, pastFrame }: Piece, buffer: Buffer, at: number): number | undefined {
+    let position = at;
+    for (let frame = firstFrame; frame < pastFrame; frame++) {
+      if (!this.#holds(frame, buffer, position)) return frame;
+      position += this.index.frames.length[frame]!;
+    }
+    return undefined;
+  }
+
+  /** Whether the frame's checksum holds for the bytes from `at` on; if so, it is marked. */
+  #holds(frame: number, buffer: Buffer, at: number): boolean {
+    const { storedLength, checksum } = this.index.frames;
+    const bytes = buffer.subarray(at, at + storedLength[frame]!);
+    if (checksum64(bytes) !== checksum[frame]) return false;
+    this.#verified[frame >> 3]! |= 1 << (frame & 7);
+    return true;
+  }
+
+  #mismatch(frame: number): OpenduckError {
+    const { objectOffset, storedLength } = this.index.frames;
+    const start = objectOffset[frame]!;
+    const end = start + storedLength[frame]!;
+    return corrupt(this.#object, start, end, `frame ${frame}: checksum mismatch`);
+  }
+
   /** Reads a piece of one frame, verifying the frame unless somebody else just did. */
   async #readFrame(piece: Piece, target: Buffer): Promise<void> {
     const frame = piece.firstFrame;
@@ -279,17 +309,8 @@ class OpenLayer implements Layer {
     const buffer = takeBuffer();
     try {
       await this.#object.read(buffer, 0, length, position);
-      const bytes = buffer.subarray(0, length);
-      if (checksum64(bytes) !== frames.checksum[frame]) {
-        throw corrupt(
-          this.#object,
-          position,
-          position + length,
-          `frame ${frame}: checksum mismatch`,
-        );
-      }
-      this.#verified[frame >> 3]! |= 1 << (frame & 7);
-      if (part) bytes.copy(part.target, 0, part.offset, part.offset + part.target.length);
+      if (!this.#holds(frame, buffer, 0)) throw this.#mismatch(frame);
+      if (part) buffer.copy(part.target, 0, part.offset, part.offset + part.target.length);
     } finally {
       giveBuffer(buffer);
     }

@@ -57,7 +57,8 @@ export interface WrittenLayer {
 }
 
 /**
- * Leaves a complete layer, fsynced, at `path`, which must not exist; the folder must. The bytes of
+ * Leaves a complete layer, fsynced (but for its name), at `path`, which must not exist; the folder
+ * must. The bytes of
  * each run take consecutive data offsets, in the order of `runs`, starting at 0.
  * Throws CORRUPT when description, runs or holes break an invariant of layerIndex.ts, UNSUPPORTED
  * when the layer has too many frames, ALREADY_EXISTS, and whatever `disk` or `readRun` throw; then
@@ -74,7 +75,7 @@ export async function writeLayer(
   const what = `layer ${description.layer}`;
   const index: LayerIndex = { description, frames: planFrames(runs, what), holes };
   const totals = validateLayerIndex(index, what);
-  const file = await disk.open(path, 'create');
+  const file = await disk.open(path, 'scratch');
   const body = async (): Promise<WrittenLayer> => {
     const framesEnd = await writeFrames(file, index, readRun);
     const { objectBytes, indexChecksum } = await writeTail(

@@ -27,15 +27,13 @@ import {
 
 /** A segment is rolled at the first append after it reached this. */
 const ROLL_BYTES = 256 << 20;
-/**
- * Payloads above this are written on a pool thread: a large write may be throttled by the kernel.
- */
-const ASYNC_BYTES = 64 << 10;
 /** Zeroed ahead of the writer, so that fdatasync finds blocks that need no journal commit. */
 const ZERO_AHEAD_BYTES = 1 << 20;
 const ZERO_AHEAD_LEFT = 128 << 10;
 /** More than this between two syncs is a bulk load, which zeroing ahead would write twice. */
 const BULK_BYTES = 512 << 10;
+/** A sync of as much takes no longer than one of a single byte. */
+const FEW_BYTES = 64 << 10;
 const ZEROS = Buffer.alloc(ZERO_AHEAD_BYTES);
 const NO_PAYLOAD = Buffer.alloc(0);
 
@@ -220,7 +218,7 @@ export class SegmentLog {
     const start = at - RECORD_HEADER_BYTES;
     encodeRecordHeader(buffer, start, header, segment.salt);
     const place = { segment, offset: position + RECORD_HEADER_BYTES };
-    if (length <= ASYNC_BYTES) {
+    if (segment.file.takesNow(length)) {
       segment.file.writeNow(buffer, start, RECORD_HEADER_BYTES + length, position);
       segment.end += recordBytes(length);
       return place;
@@ -297,30 +295,33 @@ export class SegmentLog {
     const active = this.#active;
     const segments = [...this.#unsynced];
     this.#unsynced.clear();
-    this.#zeroAhead();
+    const zeroed = this.#zeroAhead();
+    const few = this.#sinceSync <= FEW_BYTES && segments.length === 1 && !zeroed;
     this.#sinceSync = 0;
     try {
       for (const segment of segments) {
         // A failed append may have left bytes behind the last record.
         if (segment !== active) await segment.file.truncate(segment.end);
-        await segment.file.dataSync();
+        await segment.file.dataSync(few);
       }
     } catch (cause) {
       throw this.#fail(cause);
     }
   }
 
-  #zeroAhead(): void {
+  /** Whether it was time to. */
+  #zeroAhead(): boolean {
     const segment = this.#active;
-    if (segment === undefined || this.#sinceSync > BULK_BYTES) return;
+    if (segment === undefined || this.#sinceSync > BULK_BYTES) return false;
     this.#zeroedTo = Math.max(this.#zeroedTo, segment.end);
-    if (this.#zeroedTo - segment.end > ZERO_AHEAD_LEFT) return;
+    if (this.#zeroedTo - segment.end > ZERO_AHEAD_LEFT) return false;
     try {
       segment.file.writeNow(ZEROS, 0, ZEROS.length, this.#zeroedTo);
       this.#zeroedTo += ZEROS.length;
     } catch {
       // Only an optimisation: on a full disk the records themselves may still fit.
     }
+    return true;
   }
 
   /** Closes what this log opened and never handed out. */

@@ -55,6 +55,8 @@ export async function readContent(
       return undefined;
     }
     const source = sources.get(piece.source);
+    // A WAL is hundreds of small pieces, most of them cached: not a way to a pool thread for each.
+    if (source.readCached(buffer, to, piece.length, piece.sourceOffset)) return undefined;
     return source.read(buffer, to, piece.length, piece.sourceOffset);
   };
   try {

@@ -8,6 +8,7 @@ import type { Disk, DiskFile } from '../../layers/os/disk.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { WallTime } from '../../proto/ids.js';
 import type { Clock, Logger } from '../../proto/ports.js';
+import type { Backing } from '../session/backing.js';
 import type { Callers } from '../use/callers.js';
 
 export interface Owner {
@@ -20,6 +21,9 @@ export class SpillFile {
   readonly owner: Owner;
   readonly inode: number;
   readonly disk: DiskFile;
+  /** The kernel's number of it, when the kernel reads and writes it by itself. */
+  readonly backing: number | undefined;
+  /** Bytes; with a backing number, as of the last `refresh`. */
   size = 0;
   modified: WallTime;
   linked = true;
@@ -30,14 +34,27 @@ export class SpillFile {
     owner: Owner,
     inode: number,
     disk: DiskFile,
+    backing: number | undefined,
     now: WallTime,
     remove: () => Promise<void>,
   ) {
     this.owner = owner;
     this.inode = inode;
     this.disk = disk;
+    this.backing = backing;
     this.modified = now;
     this.#remove = remove;
+  }
+
+  /** Throws DISK_FULL, IO. */
+  async resize(size: number): Promise<void> {
+    await this.disk.truncate(size);
+    this.size = size;
+  }
+
+  /** Asks the file for what the kernel may have changed. Throws IO. */
+  async refresh(): Promise<void> {
+    if (this.backing !== undefined) this.size = await this.disk.size();
   }
 
   /** Called when nothing refers to the file any more. */
@@ -86,6 +103,7 @@ const SWEEP_MS = 10_000;
 
 export class Spills {
   readonly #disk: Disk;
+  readonly #backing: Backing;
   readonly #root: string;
   readonly #callers: Callers;
   readonly #clock: Clock;
@@ -94,8 +112,16 @@ export class Spills {
   #next = 1;
   #stopped = false;
 
-  constructor(disk: Disk, root: string, callers: Callers, clock: Clock, logger: Logger) {
+  constructor(
+    disk: Disk,
+    backing: Backing,
+    root: string,
+    callers: Callers,
+    clock: Clock,
+    logger: Logger,
+  ) {
     this.#disk = disk;
+    this.#backing = backing;
     this.#root = root;
     this.#callers = callers;
     this.#clock = clock;
@@ -144,10 +170,14 @@ export class Spills {
   async createFile(directory: SpillDirectory, name: string, owner: Owner): Promise<SpillFile> {
     const number = this.#next++;
     const path = join(directory.path, String(number));
-    const file = await this.#disk.open(path, 'create');
+    const file = await this.#disk.open(path, 'scratch');
     const inode = 2 ** 51 + number;
-    const remove = (): Promise<void> => this.#disk.remove(path);
-    const spill = new SpillFile(owner, inode, file, this.#clock.now(), remove);
+    const backing = this.#backing.open(file.descriptor);
+    const remove = async (): Promise<void> => {
+      if (backing !== undefined) this.#backing.close(backing);
+      await this.#disk.remove(path);
+    };
+    const spill = new SpillFile(owner, inode, file, backing, this.#clock.now(), remove);
     directory.files.set(name, spill);
     return spill;
   }

@@ -16,8 +16,9 @@ import type { LiveFile } from '../database/liveFile.js';
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem } from '../fileSystem.js';
 import { MAIN_SUFFIX, MAX_NAME_BYTES } from '../names.js';
-import type { FileNode, Node, SpillFileNode } from '../nodes/nodes.js';
+import type { FileNode, Node } from '../nodes/nodes.js';
 import type { Answer, Call, Encoder } from '../session/call.js';
+import { setSpillAttributes } from './spillFiles.js';
 
 /** Images never change: the kernel may keep their attributes as long as it likes. */
 const FOREVER_MS = 3_600_000;
@@ -100,9 +101,11 @@ const attrAnswer =
   (out, at) =>
     attrOut(out, at, attributesOf(fs, node), attributeTimeoutOf(node));
 
-export function getattr(fs: FileSystem, call: Call): Answer {
+export function getattr(fs: FileSystem, call: Call): Answer | Promise<Answer> {
   decodeGetattr(call.request, call.header);
-  return attrAnswer(fs, fs.nodes.get(call.header.nodeId));
+  const node = fs.nodes.get(call.header.nodeId);
+  if (node.kind !== 'spillFile') return attrAnswer(fs, node);
+  return node.file.refresh().then(() => attrAnswer(fs, node));
 }
 
 export function setattr(fs: FileSystem, call: Call): Answer | Promise<Answer> {
@@ -114,7 +117,7 @@ export function setattr(fs: FileSystem, call: Call): Answer | Promise<Answer> {
     case 'spillDirectory':
       return attrAnswer(fs, node);
     case 'spillFile':
-      return setSpillAttributes(fs, node, request);
+      return setSpillAttributes(node, request).then(() => attrAnswer(fs, node));
     default:
       return setFileAttributes(fs, call, node, request);
   }
@@ -127,18 +130,6 @@ function setRootAttributes(fs: FileSystem, request: SetattrRequest): Answer {
     });
   }
   return attrAnswer(fs, fs.nodes.root);
-}
-
-async function setSpillAttributes(
-  fs: FileSystem,
-  node: SpillFileNode,
-  request: SetattrRequest,
-): Promise<Answer> {
-  if (request.size !== undefined) {
-    await node.file.disk.truncate(request.size);
-    node.file.size = request.size;
-  }
-  return attrAnswer(fs, node);
 }
 
 async function setFileAttributes(

@@ -14,11 +14,9 @@ import type { Database } from '../database/database.js';
 import { type Content, readContent, readContentCached } from '../database/readContent.js';
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem } from '../fileSystem.js';
-import type { FileNode, LiveNode, SpillFileNode } from '../nodes/nodes.js';
+import type { FileNode, LiveNode } from '../nodes/nodes.js';
 import { type Answer, BODY, type Call, DONE } from '../session/call.js';
-
-/** Larger writes to spill files go to a pool thread. */
-const ASYNC_SPILL_BYTES = 64 << 10;
+import { readSpill, writeSpill } from './spillFiles.js';
 
 // Decoded into and used up before anything else can run.
 const readRequest = newReadRequest();
@@ -91,28 +89,12 @@ function noteLoss(
   });
 }
 
-async function readSpill(
-  call: Call,
-  { file }: SpillFileNode,
-  offset: number,
-  size: number,
-): Promise<Answer> {
-  const length = Math.max(0, Math.min(size, file.size - offset));
-  await call.takeBuffer();
-  const n = await file.disk.read(call.out, BODY, length, offset);
-  call.out.fill(0, BODY + n, BODY + length); // never written: a hole
-  return length;
-}
-
 export function write(fs: FileSystem, call: Call): Answer | Promise<Answer> {
   decodeWrite(call.request, call.header, writeRequest);
   const { handle: id, offset, size, dataOffset } = writeRequest;
   const node = fs.nodes.get(call.header.nodeId);
   const answer = (out: Buffer, at: number): number => writeOut(out, at, size);
-  if (node.kind === 'spillFile') {
-    const done = writeSpill(fs, call, node, offset, dataOffset, size);
-    return done === undefined ? answer : done.then(() => answer);
-  }
+  if (node.kind === 'spillFile') return writeSpill(fs, call, node, offset, dataOffset, size);
   const handle = fs.handle(id);
   if (node.kind !== 'live' || handle.writes === undefined) {
     throw new OpenduckError('INTERNAL', `WRITE to node ${node.id}, which is no live file`);
@@ -126,27 +108,6 @@ export function write(fs: FileSystem, call: Call): Answer | Promise<Answer> {
   if (done === undefined) return answer;
   call.keepRequest();
   return done.then(() => answer);
-}
-
-function writeSpill(
-  fs: FileSystem,
-  call: Call,
-  { file }: SpillFileNode,
-  offset: number,
-  at: number,
-  size: number,
-): undefined | Promise<void> {
-  const written = (): void => {
-    file.size = Math.max(file.size, offset + size);
-    file.modified = fs.clock.now();
-  };
-  if (size <= ASYNC_SPILL_BYTES) {
-    file.disk.writeNow(call.request, at, size, offset);
-    written();
-    return undefined;
-  }
-  call.keepRequest();
-  return file.disk.write(call.request, at, size, offset).then(written);
 }
 
 /**

@@ -34,7 +34,9 @@ export function lookup(fs: FileSystem, call: Call): Answer | Promise<Answer> {
     throw new ErrnoAnswer(Errno.ENAMETOOLONG, `name of ${name.length} characters`);
   }
   const parent = fs.nodes.get(call.header.nodeId);
-  if (parent.kind === 'spillDirectory') return entryAnswer(fs, lookupSpill(fs, parent, name));
+  if (parent.kind === 'spillDirectory') {
+    return lookupSpill(fs, parent, name).then((node) => entryAnswer(fs, node));
+  }
   const parsed = parseFileName(name);
   if (parent.kind !== 'root' || parsed === undefined) throw absent(name);
   const thread = call.header.pid;
@@ -51,12 +53,19 @@ export function lookup(fs: FileSystem, call: Call): Answer | Promise<Answer> {
   }
   const node = lookupFile(fs, parsed, caller, pin);
   if (node === undefined) throw absent(name);
+  if (pin === undefined) fs.sideLookups.delete(thread);
+  else fs.noteSideLookup(thread, node);
   return entryAnswer(fs, node);
 }
 
-function lookupSpill(fs: FileSystem, parent: SpillDirectoryNode, name: string): Node {
+async function lookupSpill(
+  fs: FileSystem,
+  parent: SpillDirectoryNode,
+  name: string,
+): Promise<Node> {
   const file = parent.directory.files.get(name);
   if (file === undefined) throw absent(name);
+  await file.refresh();
   return fs.nodes.spillFile(file);
 }
 

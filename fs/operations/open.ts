@@ -7,15 +7,16 @@ import { OpenduckError } from '../../proto/errors.js';
 import { Errno, OpenReplyFlag } from '../../proto/fuse/constants.js';
 import { openOut } from '../../proto/fuse/replies.js';
 import { decodeCreate, decodeOpen, decodeRelease } from '../../proto/fuse/requests/files.js';
-import type { Image, Version } from '../database/image.js';
+import type { Version } from '../database/image.js';
 import type { LiveFile } from '../database/liveFile.js';
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem, Handle } from '../fileSystem.js';
 import { COMPANIONS, MAIN_SUFFIX, MAX_NAME_BYTES, parseNewName, SPILL_SUFFIX } from '../names.js';
-import type { FileNode, LiveNode, ReaderNode, SpillDirectoryNode } from '../nodes/nodes.js';
-import { type Answer, type Call, DONE, type Encoder } from '../session/call.js';
+import type { FileNode, LiveNode, ReaderNode } from '../nodes/nodes.js';
+import { type Answer, type Call, DONE, type Encoder, joined } from '../session/call.js';
 import { type DatabaseUse, unknownCaller } from '../use/databaseUse.js';
 import { entryAnswer } from './attributes.js';
+import { createSpill, openSpill } from './spillFiles.js';
 
 const O_ACCMODE = 3;
 const O_TRUNC = 0o1000;
@@ -40,14 +41,8 @@ export async function open(fs: FileSystem, call: Call): Promise<Answer> {
     case 'root':
     case 'spillDirectory':
       throw new ErrnoAnswer(Errno.EISDIR, 'a directory');
-    case 'spillFile': {
-      const process = fs.callers.processOf(thread);
-      if ((flags & O_TRUNC) !== 0) {
-        await node.file.disk.truncate(0);
-        node.file.size = 0;
-      }
-      return openAnswer(fs.addHandle(node, { process }));
-    }
+    case 'spillFile':
+      return openSpill(fs, node, (flags & O_TRUNC) !== 0, fs.callers.processOf(thread));
     default:
       if (isWrite(flags)) return openAnswer(await openForWriting(fs, node, flags, thread));
       return openAnswer(openForReading(fs, node, thread));
@@ -63,12 +58,6 @@ function versionOf(node: ReaderNode): Version {
   if (dropped) throw stale('the database is gone');
   // A second node of an image that was replaced meanwhile: the first one has the version.
   throw stale('the image was replaced');
-}
-
-/** Whether an image that is of the database file now was of a side file, before a rename. */
-function isSideFileOf(version: Version | undefined, image: Image): boolean {
-  if (version === undefined || version.files.get(MAIN_SUFFIX) === image) return false;
-  return [...version.files.values()].includes(image);
 }
 
 function openForReading(fs: FileSystem, node: FileNode, thread: number): Handle {
@@ -99,8 +88,8 @@ function readerDetails(
   process: number,
 ): Omit<Handle, 'id' | 'nodeId'> {
   if (node.file.suffix !== MAIN_SUFFIX || process === 0) return { process };
+  if (fs.sideLookups.get(thread) === node.id) return { process };
   const pins = fs.pins.of(node.entry.database.name, node.ref);
-  if (isSideFileOf(pins.find({ thread, process })?.version, node.image)) return { process };
   const pin = pins.add({ thread, process }, node.entry, versionOf(node));
   return node.ref === undefined ? { process, pin, pins, reads: use } : { process, pin, pins };
 }
@@ -195,13 +184,13 @@ export async function create(fs: FileSystem, call: Call): Promise<Answer> {
   }
   const parent = fs.nodes.get(nodeId);
   const owner = { mode: mode & 0o7777, uid, gid };
-  if (parent.kind === 'spillDirectory') return createSpillFile(fs, parent, name, owner, thread);
+  const process = fs.callers.processOf(thread);
+  if (parent.kind === 'spillDirectory') return createSpill(fs, parent, name, owner, process);
   const parsed = parseNewName(name);
   if (parent.kind !== 'root' || parsed.suffix === SPILL_SUFFIX) {
     throw new OpenduckError('NOT_PERMITTED', `${name} cannot be a file here`);
   }
   if (fs.readOnly) throw new OpenduckError('READ_ONLY', 'the mount is read-only');
-  const process = fs.callers.processOf(thread);
   if (process === 0) throw unknownCaller(parsed.database, `creating ${name}`);
   if (fs.engine.find(parsed.database) === undefined && ownWal(parsed.suffix, flags)) {
     throw stale('a WAL of no database'); // before there is one of that name
@@ -229,28 +218,6 @@ export async function create(fs: FileSystem, call: Call): Promise<Answer> {
     fs.settle(use);
   }
 }
-
-async function createSpillFile(
-  fs: FileSystem,
-  parent: SpillDirectoryNode,
-  name: string,
-  owner: { mode: number; uid: number; gid: number },
-  thread: number,
-): Promise<Answer> {
-  const { directory } = parent;
-  const file = directory.files.get(name) ?? (await fs.spills.createFile(directory, name, owner));
-  const node = fs.nodes.spillFile(file);
-  const process = fs.callers.processOf(thread);
-  const handle = fs.addHandle(node, { process });
-  return joined(entryAnswer(fs, node), openAnswer(handle));
-}
-
-const joined =
-  (first: Encoder, second: Encoder): Encoder =>
-  (out, at) => {
-    const n = first(out, at);
-    return n + second(out, at + n);
-  };
 
 export function release(fs: FileSystem, call: Call): Answer {
   const { handle: id } = decodeRelease(call.request, call.header);

@@ -9,6 +9,14 @@ export const BODY = 16;
 /** Writes the body of an answer; returns its bytes. Called once, just before sending. */
 export type Encoder = (out: Buffer, at: number) => number;
 
+/** Two bodies, one after the other. */
+export const joined =
+  (first: Encoder, second: Encoder): Encoder =>
+  (out, at) => {
+    const n = first(out, at);
+    return n + second(out, at + n);
+  };
+
 /** The body, or how many bytes of it stand in `call.out` already. */
 export type Answer = Encoder | number;
 

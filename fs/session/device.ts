@@ -1,6 +1,11 @@
 /**
- * The connection to the kernel: /dev/fuse, non-blocking. A poll waits on a pool thread; then
- * requests are read until there are no more, each handled before the next is read.
+ * The connection to the kernel: /dev/fuse, non-blocking. Requests are read until there are no more,
+ * each handled before the next is read; then we wait for the next one.
+ *
+ * Waiting on a pool thread costs two changes of threads a request, several times what the request
+ * itself takes. So while requests keep coming, this thread itself waits in poll(2), for the device
+ * and for the events of the event loop at once, a few milliseconds at a time; timers may be as much
+ * late. When it has been quiet for a while, a pool thread waits, and this one is free.
  *
  * A handler that still needs the request's bytes after it returned (a large write) keeps the
  * buffer; when all buffers are kept, reading stops, which slows the callers down instead of
@@ -22,6 +27,10 @@ export const MAX_TRANSFER_BYTES = 1 << 20;
 const REQUEST_BYTES = MAX_TRANSFER_BYTES + 4096;
 const MAX_REQUEST_BUFFERS = 16;
 const POLL_MS = 200;
+/** The longest that this thread waits by itself; timers wait with it. */
+const WAIT_HERE_MS = 4;
+/** Waits in vain, in a row, until it is quiet. */
+const MAX_VAIN_WAITS = 10;
 /** Requests handled in a row before timers and finished disk reads get their turn. */
 const MAX_IN_A_ROW = 64;
 
@@ -32,6 +41,8 @@ export class FuseDevice {
   readonly #fd: number;
   readonly #logger: Logger;
   readonly #poller: Poller;
+  readonly #canWaitHere: boolean;
+  #vainWaits = 0;
   readonly #buffers = new BufferPool(REQUEST_BYTES, MAX_REQUEST_BUFFERS);
   #handler: RequestHandler = () => false;
   #ended = false;
@@ -39,10 +50,12 @@ export class FuseDevice {
   /** Resolves when the kernel has ended the session. */
   readonly ended: Promise<void>;
 
-  constructor(fd: number, logger: Logger) {
+  /** `loop`: descriptor of the event loop, if it is known. */
+  constructor(fd: number, loop: number | undefined, logger: Logger) {
     this.#fd = fd;
     this.#logger = logger;
-    this.#poller = new Poller(fd);
+    this.#poller = new Poller(fd, loop);
+    this.#canWaitHere = loop !== undefined;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -65,6 +78,7 @@ export class FuseDevice {
       }
       const length = readDescriptor(this.#fd, buffer);
       if (length >= 0) {
+        this.#vainWaits = 0;
         if (!this.#handler(buffer, length)) this.#buffers.give(buffer);
         continue;
       }
@@ -82,9 +96,31 @@ export class FuseDevice {
   }
 
   #wait(): void {
-    this.#poller.wait(POLL_MS, () => {
-      if (!this.#ended) setImmediate(() => this.#drain());
-    });
+    if (this.#canWaitHere && this.#vainWaits < MAX_VAIN_WAITS) {
+      // What the handlers left to microtasks and to the loop comes first: answers are among it.
+      setImmediate(() => this.#waitHere());
+    } else {
+      this.#poller.wait(POLL_MS, () => {
+        this.#vainWaits = 0;
+        if (!this.#ended) setImmediate(() => this.#drain());
+      });
+    }
+  }
+
+  #waitHere(): void {
+    if (this.#ended) return;
+    switch (this.#poller.waitHere(WAIT_HERE_MS)) {
+      case 'first':
+        this.#drain();
+        return;
+      case 'second':
+        // The loop's events come first, and what they begin to watch: that is two rounds of it.
+        setImmediate(() => setImmediate(() => this.#drain()));
+        return;
+      case 'none':
+        this.#vainWaits++;
+        setImmediate(() => this.#wait());
+    }
   }
 
   #stop(errno: number): void {

@@ -23,6 +23,7 @@ import {
 import { decodeInit } from '../../proto/fuse/requests/session.js';
 import { errnoOf } from '../errno.js';
 import type { FileSystem } from '../fileSystem.js';
+import type { DeviceBacking } from './backing.js';
 import { BufferPool } from './bufferPool.js';
 import { type Answer, BODY, type Call, NO_ANSWER } from './call.js';
 import { type FuseDevice, MAX_TRANSFER_BYTES } from './device.js';
@@ -45,6 +46,8 @@ const WANTED =
   InitFlag.EXPLICIT_INVAL_DATA |
   InitFlag.INIT_EXT;
 const WANTED_2 = InitFlag2.DIRECT_IO_ALLOW_MMAP;
+/** Passthrough to files of file systems that are not stacked on others themselves. */
+const STACK_DEPTH = 1;
 
 const UNANSWERED: ReadonlySet<number> = new Set([
   Opcode.FORGET,
@@ -85,6 +88,7 @@ class PendingCall implements Call {
 export class Session {
   readonly #device: FuseDevice;
   readonly #fs: FileSystem;
+  readonly #backing: DeviceBacking | undefined;
   readonly #header = newRequestHeader();
   readonly #out = Buffer.allocUnsafeSlow(ANSWER_BYTES);
   readonly #slow = new BufferPool(ANSWER_BYTES, MAX_SLOW_READS);
@@ -92,9 +96,10 @@ export class Session {
   /** Resolves when the kernel has accepted us: the mount answers. */
   readonly ready: Promise<void>;
 
-  constructor(device: FuseDevice, fs: FileSystem) {
+  constructor(device: FuseDevice, fs: FileSystem, backing?: DeviceBacking) {
     this.#device = device;
     this.#fs = fs;
+    this.#backing = backing;
     this.ready = new Promise((resolve) => {
       this.#negotiated = resolve;
     });
@@ -201,18 +206,24 @@ export class Session {
       this.#device.send(call.out, BODY);
       return;
     }
+    // Only root may name files to the kernel.
+    const passthrough =
+      process.getuid?.() === 0 && this.#backing !== undefined
+        ? init.flags2 & InitFlag2.PASSTHROUGH
+        : 0;
+    if (passthrough !== 0) this.#backing?.enable();
     const length = initOut(call.out, BODY, {
       major: PROTOCOL_MAJOR,
       minor: Math.min(init.minor, PROTOCOL_MINOR),
       maxReadahead: MAX_TRANSFER_BYTES,
       flags: (WANTED & init.flags) >>> 0,
-      flags2: (WANTED_2 & init.flags2) >>> 0,
+      flags2: ((WANTED_2 & init.flags2) | passthrough) >>> 0,
       maxBackground: 64,
       congestionThreshold: 48,
       maxWrite: MAX_TRANSFER_BYTES,
       timeGranularity: 1_000_000, // ns: we keep milliseconds
       maxPages: MAX_TRANSFER_BYTES / 4096,
-      maxStackDepth: 0,
+      maxStackDepth: passthrough === 0 ? 0 : STACK_DEPTH,
     });
     outHeader(call.out, BODY + length, 0, uniqueLow, uniqueHigh);
     this.#device.send(call.out, BODY + length);

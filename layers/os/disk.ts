@@ -4,11 +4,7 @@
  * EDQUOT), NOT_FOUND (ENOENT), ALREADY_EXISTS (EEXIST) or IO, with the system's error as cause.
  */
 export interface Disk {
-  /**
-   * 'read': must exist. 'write': read and write, must exist. 'create': read and write, must not
-   * exist.
-   */
-  open(path: string, mode: 'read' | 'write' | 'create'): Promise<DiskFile>;
+  open(path: string, mode: OpenMode): Promise<DiskFile>;
   /** Creates `path` and its parents; durable. */
   makeDirectory(path: string): Promise<void>;
   /** Names in a directory, sorted; empty when it does not exist. */
@@ -30,6 +26,12 @@ export interface Disk {
   space(path: string): Promise<DiskSpace>;
 }
 
+/**
+ * 'read': must exist. 'write': read and write, must exist. 'create': read and write, must not
+ * exist, and its name is durable. 'scratch': the same, but a crash may take the name away.
+ */
+export type OpenMode = 'read' | 'write' | 'create' | 'scratch';
+
 export interface DiskSpace {
   readonly blockSize: number;
   readonly blocks: bigint;
@@ -42,6 +44,8 @@ export interface DiskSpace {
 /** One open file. Buffers stay the caller's; they must not change while a promise is pending. */
 export interface DiskFile {
   readonly path: string;
+  /** Number of the open file in this process; undefined when there is none (in tests). */
+  readonly descriptor?: number;
   /**
    * Reads what the page cache has, without ever blocking (preadv2, RWF_NOWAIT). Returns the number
    * of bytes, or −1 when it would have to wait. May be short.
@@ -49,12 +53,17 @@ export interface DiskFile {
   readCached(buffer: Buffer, at: number, length: number, position: number): number;
   /** Reads until `length` bytes or the end of the file. */
   read(buffer: Buffer, at: number, length: number, position: number): Promise<number>;
-  /** Writes all into the page cache, synchronously: for small pieces only. */
+  /** Whether a `writeNow` of so many bytes is expected not to wait for the disk. */
+  takesNow(length: number): boolean;
+  /** Writes all into the page cache, synchronously. */
   writeNow(buffer: Buffer, at: number, length: number, position: number): void;
   /** Writes all on a pool thread. */
   write(buffer: Buffer, at: number, length: number, position: number): Promise<void>;
-  /** fdatasync. */
-  dataSync(): Promise<void>;
+  /**
+   * fdatasync. `few`: little was written since the last one, so that it may be done on this thread,
+   * before the call returns, as long as the disk is quick.
+   */
+  dataSync(few?: boolean): Promise<void>;
   truncate(size: number): Promise<void>;
   size(): Promise<number>;
   close(): Promise<void>;

@@ -11,9 +11,17 @@ import {
   statfs,
 } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { systemClock } from '../../proto/ports.js';
 import type { Disk, DiskFile, DiskSpace } from './disk.js';
-import { readCached, writeAt } from './syscalls.js';
+import { Pace } from './pace.js';
+import { dataSyncHere, readCached, writeAt } from './syscalls.js';
 import { errnoError, systemError } from './systemError.js';
+
+/** Writes of at most so many bytes are done at once, however slow the disk is. */
+const SMALL_BYTES = 64 << 10;
+/** The kernel makes who writes too much sleep, up to 200 ms at a time. */
+const writePace = new Pace(systemClock, { slowMs: 10, firstRestMs: 1000, longestRestMs: 30_000 });
+const syncPace = new Pace(systemClock, { slowMs: 3, firstRestMs: 500, longestRestMs: 30_000 });
 
 async function attempt<T>(operation: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -42,6 +50,10 @@ class NodeDiskFile implements DiskFile {
     this.#handle = handle;
   }
 
+  get descriptor(): number {
+    return this.#handle.fd;
+  }
+
   readCached(buffer: Buffer, at: number, length: number, position: number): number {
     return readCached(this.#handle.fd, buffer, at, length, position);
   }
@@ -63,8 +75,13 @@ class NodeDiskFile implements DiskFile {
     });
   }
 
+  takesNow(length: number): boolean {
+    return length <= SMALL_BYTES || writePace.isQuick;
+  }
+
   writeNow(buffer: Buffer, at: number, length: number, position: number): void {
-    const errno = writeAt(this.#handle.fd, buffer, at, length, position);
+    const write = (): number => writeAt(this.#handle.fd, buffer, at, length, position);
+    const errno = length <= SMALL_BYTES ? write() : writePace.timed(write);
     if (errno !== 0) throw errnoError(errno, 'write', this.path);
   }
 
@@ -83,8 +100,12 @@ class NodeDiskFile implements DiskFile {
     });
   }
 
-  dataSync(): Promise<void> {
-    return attempt('fdatasync', this.path, () => this.#handle.datasync());
+  dataSync(few = false): Promise<void> {
+    return attempt('fdatasync', this.path, async () => {
+      if (!few || !syncPace.isQuick) return this.#handle.datasync();
+      const errno = syncPace.timed(() => dataSyncHere(this.#handle.fd));
+      if (errno !== 0) throw errnoError(errno, 'fdatasync', this.path);
+    });
   }
 
   truncate(size: number): Promise<void> {
@@ -119,7 +140,7 @@ async function space(path: string): Promise<DiskSpace> {
   };
 }
 
-const FLAGS = { read: 'r', write: 'r+', create: 'wx+' } as const;
+const FLAGS = { read: 'r', write: 'r+', create: 'wx+', scratch: 'wx+' } as const;
 
 export const nodeDisk: Disk = {
   open: (path, mode) =>

@@ -14,10 +14,12 @@ const call = {
   close: libc.func('int close(int fd)'),
   read: libc.func('int64_t read(int fd, void *buf, uint64_t n)'),
   write: libc.func('int64_t write(int fd, void *buf, uint64_t n)'),
+  fdatasync: libc.func('int fdatasync(int fd)'),
   pwrite: libc.func('int64_t pwrite(int fd, void *buf, uint64_t n, int64_t offset)'),
   preadv2: libc.func('int64_t preadv2(int fd, void *iov, int n, int64_t offset, int flags)'),
   poll: libc.func('int poll(void *fds, unsigned long n, int timeout)'),
   fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
+  ioctl: libc.func('int ioctl(int fd, unsigned long request, void *argument)'),
   flock: libc.func('int flock(int fd, int operation)'),
   socketpair: libc.func('int socketpair(int domain, int type, int protocol, void *fds)'),
   recvmsg: libc.func('int64_t recvmsg(int fd, void *message, int flags)'),
@@ -88,19 +90,42 @@ export function writeDescriptor(fd: number, buffer: Buffer, length: number): num
   return n < 0 ? -koffi.errno() : n;
 }
 
-/** poll(2) for reading, on a pool thread; one wait at a time. */
-export class Poller {
-  /** struct pollfd { int fd; short events; short revents } */
-  readonly #pollfd = nativeMemory(8);
+/** struct pollfd { int fd; short events; short revents } */
+const POLLFD_BYTES = 8;
+const REVENTS = 6;
+const SPIN = Number(process.env['SPIN'] ?? 0);
 
-  constructor(fd: number) {
-    this.#pollfd.writeInt32LE(fd, 0);
-    this.#pollfd.writeInt16LE(POLLIN, 4);
+/** poll(2) for reading; one wait at a time. */
+export class Poller {
+  readonly #pollfds: Buffer;
+  readonly #count: number;
+
+  /** `also`: a second descriptor, for `waitHere` only. */
+  constructor(fd: number, also?: number) {
+    const fds = also === undefined ? [fd] : [fd, also];
+    this.#count = fds.length;
+    this.#pollfds = nativeMemory(fds.length * POLLFD_BYTES);
+    for (const [i, each] of fds.entries()) {
+      this.#pollfds.writeInt32LE(each, i * POLLFD_BYTES);
+      this.#pollfds.writeInt16LE(POLLIN, i * POLLFD_BYTES + 4);
+    }
   }
 
-  /** Calls back when the descriptor is readable or `timeoutMs` passed. */
+  /** On a pool thread: calls back when the descriptor is readable or `timeoutMs` passed. */
   wait(timeoutMs: number, callback: () => void): void {
-    call.poll.async(this.#pollfd, 1, timeoutMs, () => callback());
+    call.poll.async(this.#pollfds, 1, timeoutMs, () => callback());
+  }
+
+  /**
+   * On this thread, which does nothing else meanwhile: which descriptor has something to read, or
+   * an error to tell. 'none' also when a signal came.
+   */
+  waitHere(timeoutMs: number): 'first' | 'second' | 'none' {
+    let ready = 0;
+    for (let i = 0; i < SPIN && ready === 0; i++) ready = call.poll(this.#pollfds, this.#count, 0);
+    if (ready === 0) ready = call.poll(this.#pollfds, this.#count, timeoutMs);
+    if (ready <= 0) return 'none';
+    return this.#pollfds.readInt16LE(REVENTS) !== 0 ? 'first' : 'second';
   }
 }
 
@@ -149,6 +174,30 @@ export function writeAt(
     done += n;
   }
   return 0;
+}
+
+/** fdatasync(2), on this thread. Returns 0, or errno. */
+export function dataSyncHere(fd: number): number {
+  return call.fdatasync(fd) === 0 ? 0 : koffi.errno();
+}
+
+// _IOW(229, 1, struct fuse_backing_map), _IOW(229, 2, uint32_t): <linux/fuse.h>
+const FUSE_DEV_IOC_BACKING_OPEN = 0x4010e501;
+const FUSE_DEV_IOC_BACKING_CLOSE = 0x4004e502;
+
+/** Names an open file to a FUSE connection for passthrough; returns the kernel's number of it. */
+export function backingOpen(device: number, fd: number): number {
+  // struct fuse_backing_map { int32 fd; uint32 flags; uint64 padding }
+  const map = nativeMemory(16);
+  map.writeInt32LE(fd, 0);
+  return checked(call.ioctl(device, FUSE_DEV_IOC_BACKING_OPEN, map), 'FUSE_DEV_IOC_BACKING_OPEN');
+}
+
+/** Open handles keep the file nevertheless. No error: the connection may be gone. */
+export function backingClose(device: number, id: number): void {
+  const argument = nativeMemory(4);
+  argument.writeUInt32LE(id, 0);
+  call.ioctl(device, FUSE_DEV_IOC_BACKING_CLOSE, argument);
 }
 
 /** Sets O_NONBLOCK on a descriptor that somebody else opened. */

@@ -7,7 +7,7 @@
  * would leave when nothing else had reached the platter.
  */
 import { dirname } from 'node:path';
-import type { Disk, DiskFile, DiskSpace } from '../../layers/os/disk.js';
+import type { Disk, DiskFile, DiskSpace, OpenMode } from '../../layers/os/disk.js';
 import { systemError } from '../../layers/os/systemError.js';
 
 /** The names of the operations of Disk and DiskFile; `open` stands for both. */
@@ -32,6 +32,9 @@ class Inode {
     return Buffer.from(this.bytes.subarray(0, this.length));
   }
 }
+
+/** Larger writes wait. */
+const LARGEST_NOW = 64 << 10;
 
 /** What a name stands for. */
 type Entry = Inode | 'folder';
@@ -67,10 +70,10 @@ export class MemoryDisk implements Disk {
     this.enter(operation, path);
   }
 
-  async open(path: string, mode: 'read' | 'write' | 'create'): Promise<DiskFile> {
+  async open(path: string, mode: OpenMode): Promise<DiskFile> {
     await this.enterLater('open', path);
     const present = this.#names.get(path);
-    if (mode === 'create') {
+    if (mode === 'create' || mode === 'scratch') {
       if (present !== undefined) throw diskError('EEXIST', 'open', path);
       this.#add(path, new Inode(), 'open');
     } else if (present === undefined) throw diskError('ENOENT', 'open', path);
@@ -240,6 +243,10 @@ class MemoryFile implements DiskFile {
   async read(buffer: Buffer, at: number, length: number, position: number): Promise<number> {
     await this.#enterLater('read');
     return this.#copy(buffer, at, length, position);
+  }
+
+  takesNow(length: number): boolean {
+    return length <= LARGEST_NOW;
   }
 
   writeNow(buffer: Buffer, at: number, length: number, position: number): void {

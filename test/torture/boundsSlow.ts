@@ -31,6 +31,7 @@ function slowFile(file: DiskFile, ms: number): DiskFile {
     path: file.path,
     readCached: () => -1,
     read: (buffer, at, length, position) => later(() => file.read(buffer, at, length, position)),
+    takesNow: (length) => length <= CHUNK / 2,
     writeNow: (buffer, at, length, position) => file.writeNow(buffer, at, length, position),
     write: (buffer, at, length, position) => later(() => file.write(buffer, at, length, position)),
     dataSync: () => later(() => file.dataSync()),

@@ -8,7 +8,7 @@
  * names of its folder before.
  */
 import { dirname } from 'node:path';
-import type { Disk, DiskFile, DiskSpace } from '../../layers/os/disk.js';
+import type { Disk, DiskFile, DiskSpace, OpenMode } from '../../layers/os/disk.js';
 import type { SeededRandom } from '../harness/seeds.js';
 import { type DiskOperation, diskError } from '../layers/memoryDisk.js';
 import { type Entry, Inode } from './crashInode.js';
@@ -35,6 +35,8 @@ export class CrashDisk implements Disk {
   readonly random: SeededRandom;
   /** Turns of the event loop that pass before an operation takes effect, at most. */
   mostTurns = 3;
+  /** Larger writes wait. */
+  readonly largestNow: number;
   #names = new Map<string, Entry>([['/', 'folder']]);
   #durableNames = new Map<string, Entry>([['/', 'folder']]);
   #nameChanges: NameChange[] = [];
@@ -42,6 +44,7 @@ export class CrashDisk implements Disk {
 
   constructor(random: SeededRandom) {
     this.random = random;
+    this.largestNow = random.pick([64 << 10, 1 << 20]);
   }
 
   /** Nothing that is under way ever ends, nothing new begins: the machine is off. */
@@ -104,10 +107,10 @@ export class CrashDisk implements Disk {
     if (this.#dead) await new Promise(() => {});
   }
 
-  async open(path: string, mode: 'read' | 'write' | 'create'): Promise<DiskFile> {
+  async open(path: string, mode: OpenMode): Promise<DiskFile> {
     const entry = await this.later('open', path, () => {
       const present = this.#names.get(path);
-      if (mode !== 'create') {
+      if (mode === 'read' || mode === 'write') {
         if (present === undefined) throw diskError('ENOENT', 'open', path);
         return present;
       }
@@ -257,6 +260,10 @@ class CrashFile implements DiskFile {
 
   read(buffer: Buffer, at: number, length: number, position: number): Promise<number> {
     return this.#later('read', () => this.#inode.cache.read(buffer, at, length, position));
+  }
+
+  takesNow(length: number): boolean {
+    return length <= this.#disk.largestNow;
   }
 
   writeNow(buffer: Buffer, at: number, length: number, position: number): void {

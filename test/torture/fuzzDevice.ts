@@ -1,5 +1,6 @@
 /** The kernel's side of a session, played by a test: requests in, answers out, all counted. */
 import { FileSystem } from '../../fs/fileSystem.js';
+import { noBacking } from '../../fs/session/backing.js';
 import type { FuseDevice, RequestHandler } from '../../fs/session/device.js';
 import { Session } from '../../fs/session/session.js';
 import { ENTRY_OUT, IN_HEADER, OPEN_OUT, OUT_HEADER } from '../../proto/fuse/layout.js';
@@ -90,7 +91,14 @@ export class FakeMount {
 
   constructor({ engine }: Pick<FuzzWorld, 'engine'>, logger: Logger = silentLogger) {
     const root = { mode: 0o755, uid: 0, gid: 0, modified: wallTime(1) };
-    this.fs = new FileSystem({ engine, root, readOnly: false, logger, clock: systemClock });
+    this.fs = new FileSystem({
+      engine,
+      root,
+      readOnly: false,
+      backing: noBacking,
+      logger,
+      clock: systemClock,
+    });
     new Session(this.device as unknown as FuseDevice, this.fs).start();
   }
 

@@ -89,6 +89,13 @@ const SEQUENCES: Readonly<Record<string, readonly Operation[]>> = {
     ...does(2, { op: 'rename', name: checkpoint, to: wal }),
     ...does(1, open(1, main), close(1), open(1, wal, RDWR | APPEND)),
   ],
+  'a side file that replaced the database file is pinned as the database file': [
+    ...does(1, open(0, main, RDWR | CREAT), close(0), open(0, checkpoint, RDWR | CREAT)),
+    ...does(2, open(0, main), { op: 'rename', name: checkpoint, to: main }, close(0)),
+    ...does(2, open(0, main), { op: 'truncate', name: main, size: 542 }),
+    ...does(1, open(1, wal, RDWR | CREAT)),
+    ...does(2, stat(wal), { op: 'rename', name: wal, to: bak }),
+  ],
   'the lock on a removed database is in nobody’s way': [
     ...does(2, open(0, main, RDWR | CREAT)),
     ...does(1, open(0, main, RDWR), lock(0, LockType.WRITE), { op: 'unlink', name: main }),

@@ -3,7 +3,7 @@
  * metadata is never answered, and nothing it asks happens any more. What was under way is finished
  * by the kernel, as it is for a real process.
  */
-import type { Disk, DiskFile } from '../../layers/os/disk.js';
+import type { Disk, DiskFile, OpenMode } from '../../layers/os/disk.js';
 import { type Clock, systemClock } from '../../proto/ports.js';
 
 const never = (): Promise<never> => new Promise(() => {});
@@ -52,7 +52,7 @@ export class Life {
   disk(disk: Disk): Disk {
     return this.guard({
       ...disk,
-      open: async (path: string, mode: 'read' | 'write' | 'create') => {
+      open: async (path: string, mode: OpenMode) => {
         const file = await disk.open(path, mode);
         this.#files.add(file);
         const close = () => {
