@@ -15,6 +15,56 @@ export interface Content {
 }
 
 /**
+ * A WAL is hundreds of small pieces, with a few records between them in the segment: they are read
+ * in one go, with what lies between.
+ */
+const LARGEST_GAP_BYTES = 256;
+const LARGEST_SPAN_BYTES = 1 << 20;
+/** Where spans are read to; used up before anything else can run. */
+const span = Buffer.allocUnsafeSlow(LARGEST_SPAN_BYTES);
+
+/** Index behind the last piece that belongs to one span with the first. */
+function endOfSpan(pieces: readonly Extent[], first: number): number {
+  const { source, sourceOffset } = pieces[first]!;
+  let last = first;
+  for (let next = first + 1; next < pieces.length; next++) {
+    const [a, b] = [pieces[last]!, pieces[next]!];
+    const gap = b.sourceOffset - (a.sourceOffset + a.length);
+    if (b.source !== source || gap < 0 || gap > LARGEST_GAP_BYTES) break;
+    if (b.sourceOffset + b.length - sourceOffset > LARGEST_SPAN_BYTES) break;
+    last = next;
+  }
+  return last + 1;
+}
+
+/** Fills what pieces [first, end), one span, are to fill; false when that would have to wait. */
+function readSpanCached(
+  sources: SourceTable,
+  pieces: readonly Extent[],
+  first: number,
+  end: number,
+  buffer: Buffer,
+  toBuffer: number,
+): boolean {
+  const { source: number, sourceOffset, offset, length } = pieces[first]!;
+  if (number === HOLE) {
+    buffer.fill(0, offset + toBuffer, offset + toBuffer + length);
+    return true;
+  }
+  const source = sources.get(number);
+  if (end === first + 1) return source.readCached(buffer, offset + toBuffer, length, sourceOffset);
+  const last = pieces[end - 1]!;
+  const bytes = last.sourceOffset + last.length - sourceOffset;
+  if (!source.readCached(span, 0, bytes, sourceOffset)) return false;
+  for (let i = first; i < end; i++) {
+    const piece = pieces[i]!;
+    const from = piece.sourceOffset - sourceOffset;
+    span.copy(buffer, piece.offset + toBuffer, from, from + piece.length);
+  }
+  return true;
+}
+
+/**
  * Fills buffer[at, at + length) without waiting, or returns false (and the bytes mean nothing).
  * The range lies within the content.
  */
@@ -26,13 +76,11 @@ export function readContentCached(
   at: number,
   length: number,
 ): boolean {
-  for (const piece of content.map.cover(offset, length)) {
-    const to = at + piece.offset - offset;
-    if (piece.source === HOLE) buffer.fill(0, to, to + piece.length);
-    else {
-      const source = sources.get(piece.source);
-      if (!source.readCached(buffer, to, piece.length, piece.sourceOffset)) return false;
-    }
+  const pieces = content.map.cover(offset, length);
+  for (let first = 0; first < pieces.length; ) {
+    const end = endOfSpan(pieces, first);
+    if (!readSpanCached(sources, pieces, first, end, buffer, at - offset)) return false;
+    first = end;
   }
   return true;
 }
@@ -48,20 +96,22 @@ export async function readContent(
 ): Promise<void> {
   // The map may change its sources while we wait: the ones of now stay until we are done.
   const generation = content.holdSources();
-  const readPiece = (piece: Extent): Promise<void> | undefined => {
-    const to = at + piece.offset - offset;
-    if (piece.source === HOLE) {
-      buffer.fill(0, to, to + piece.length);
-      return undefined;
-    }
-    const source = sources.get(piece.source);
-    // A WAL is hundreds of small pieces, most of them cached: not a way to a pool thread for each.
-    if (source.readCached(buffer, to, piece.length, piece.sourceOffset)) return undefined;
-    return source.read(buffer, to, piece.length, piece.sourceOffset);
-  };
   try {
+    const missing: Extent[] = [];
+    const pieces = content.map.cover(offset, length);
+    for (let first = 0; first < pieces.length; ) {
+      const end = endOfSpan(pieces, first);
+      if (!readSpanCached(sources, pieces, first, end, buffer, at - offset)) {
+        missing.push(...pieces.slice(first, end));
+      }
+      first = end;
+    }
+    const readPiece = (piece: Extent): Promise<void> => {
+      const source = sources.get(piece.source);
+      return source.read(buffer, piece.offset + at - offset, piece.length, piece.sourceOffset);
+    };
     // Settled, not all: a buffer must not be given back while a read into it is under way.
-    const results = await Promise.allSettled(content.map.cover(offset, length).map(readPiece));
+    const results = await Promise.allSettled(missing.map(readPiece));
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   } finally {

@@ -14,7 +14,8 @@ import { dirname } from 'node:path';
 import { systemClock } from '../../proto/ports.js';
 import type { Disk, DiskFile, DiskSpace } from './disk.js';
 import { Pace } from './pace.js';
-import { dataSyncHere, readCached, writeAt } from './syscalls.js';
+import { ReadAhead } from './readAhead.js';
+import { adviseNeeded, dataSyncHere, readCached, writeAt } from './syscalls.js';
 import { errnoError, systemError } from './systemError.js';
 
 /** Writes of at most so many bytes are done at once, however slow the disk is. */
@@ -44,10 +45,14 @@ async function syncDirectory(path: string): Promise<void> {
 class NodeDiskFile implements DiskFile {
   readonly path: string;
   readonly #handle: FileHandle;
+  readonly #ahead: ReadAhead;
 
   constructor(path: string, handle: FileHandle) {
     this.path = path;
     this.#handle = handle;
+    this.#ahead = new ReadAhead((position, length) => {
+      if (handle.fd >= 0) adviseNeeded(handle.fd, position, length);
+    });
   }
 
   get descriptor(): number {
@@ -55,7 +60,10 @@ class NodeDiskFile implements DiskFile {
   }
 
   readCached(buffer: Buffer, at: number, length: number, position: number): number {
-    return readCached(this.#handle.fd, buffer, at, length, position);
+    const n = readCached(this.#handle.fd, buffer, at, length, position);
+    if (n === length) this.#ahead.found(position, length);
+    else this.#ahead.missed(position, length);
+    return n;
   }
 
   read(buffer: Buffer, at: number, length: number, position: number): Promise<number> {
