@@ -68,6 +68,8 @@ export class Engine implements EngineCommands {
   /** Creates, renames and drops run one after another. */
   readonly #names = new SerialQueue();
   readonly #closing = new Set<Promise<void>>();
+  /** Dropped, with commits that could not be published: their logs stay. */
+  readonly #unpublished = new Set<EngineDatabase>();
 
   constructor(options: EngineOptions) {
     this.options = options;
@@ -207,7 +209,10 @@ export class Engine implements EngineCommands {
       .then(async () => {
         this.usage.forget(entry.database);
         // The log is the only copy of what could not be published.
-        if (entry.publisher.lagging) return;
+        if (entry.publisher.lagging) {
+          this.#unpublished.add(entry);
+          return;
+        }
         await entry.database.letGo();
         entry.publisher.letGo();
       })
@@ -291,9 +296,15 @@ export class Engine implements EngineCommands {
    */
   async close(): Promise<void> {
     await Promise.all(this.#closing);
-    for (const entry of this.#databases.values()) {
-      await this.#closeDatabase(entry);
-      await entry.database.close();
+    for (const entry of this.#databases.values()) await this.#closeDatabase(entry);
+    await this.closeFiles();
+  }
+
+  /** Without publishing anything: the logs keep what they have. */
+  async closeFiles(): Promise<void> {
+    for (const { database, shelf } of [...this.#databases.values(), ...this.#unpublished]) {
+      await database.close();
+      await shelf.close();
     }
     this.#databases.clear();
   }
@@ -318,6 +329,11 @@ function summarizeSnapshot(database: string, snapshot: SnapshotRecord): Snapshot
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const engine = new Engine(options);
-  await engine.load();
+  try {
+    await engine.load();
+  } catch (error) {
+    await engine.closeFiles();
+    throw error;
+  }
   return engine;
 }

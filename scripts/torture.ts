@@ -71,10 +71,11 @@ async function main(): Promise<void> {
   const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed);
   const all = await harnesses(values.only);
   if (all.length === 0) throw new Error(`no harness ${values.only ?? ''} in ${FOLDER}`);
-  const budgetMs = (Number(values.minutes) * 60_000) / all.length;
+  const shares = all.reduce((sum, { share = 1 }) => sum + share, 0);
   const log = (line: string): boolean => process.stdout.write(`${line}\n`);
   const runs: Run[] = [];
   for (const harness of all) {
+    const budgetMs = (Number(values.minutes) * 60_000 * (harness.share ?? 1)) / shares;
     log(`${harness.name}: ${Math.round(budgetMs / 1000)} s, seed ${seed}`);
     const start = performance.now();
     const result = await harness.run({ seed, budgetMs, log: (line) => log(`  ${line}`) });

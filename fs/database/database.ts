@@ -64,6 +64,7 @@ export class Database {
   readonly #directory: string;
   readonly #serial = new SerialQueue();
   readonly #orphans = new Orphans();
+  readonly #openSegments = new Set<Segment>();
   /** Writes whose record has its place in the log, but which the live file does not show yet. */
   #unapplied = 0;
   #version: VersionNumber;
@@ -102,11 +103,13 @@ export class Database {
       this.#giveUps = this.#giveUps.then(() => this.#deleteSegment(segment));
     });
     this.segments.set(segment.number, held);
+    this.#openSegments.add(segment);
     this.generation.add(held);
   }
 
   /** One after another, lowest number first: a crash in between leaves no hole in the numbers. */
   async #deleteSegment(segment: Segment): Promise<void> {
+    this.#openSegments.delete(segment);
     try {
       await segment.file.close();
       await this.ports.disk.remove(segment.file.path);
@@ -341,5 +344,7 @@ export class Database {
       await this.log.close();
     });
     await this.#giveUps;
+    // What was to be durable is so.
+    for (const { file } of this.#openSegments) await file.close().catch(() => {});
   }
 }

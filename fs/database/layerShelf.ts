@@ -56,6 +56,13 @@ export class LayerShelf {
     return stack;
   }
 
+  /** Closes them all; nobody reads any more. */
+  async close(): Promise<void> {
+    for (const opening of this.#open.values()) {
+      await opening.then(({ layer }) => layer.close()).catch(() => {});
+    }
+  }
+
   async #load(record: LayerRecord): Promise<ShelvedLayer> {
     const layer = await openLayer(this.#objects, record.key, { layer: record.id });
     const source: ByteSource = {

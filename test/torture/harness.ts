@@ -24,5 +24,7 @@ export interface TortureHarness {
   readonly name: string;
   /** Which promises it could refute, and how; one sentence for docs/reliability.md. */
   readonly claim: string;
+  /** Its part of a run's time, where most have 1. */
+  readonly share?: number;
   run(options: TortureOptions): Promise<TortureResult>;
 }
