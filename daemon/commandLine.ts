@@ -2,6 +2,7 @@
 import yargs, { type Argv } from 'yargs';
 import { OpenduckError } from '../proto/errors.js';
 import type { CommandContext } from './commandContext.js';
+import { benchCommand } from './commands/bench.js';
 import { doctorCommand } from './commands/doctor.js';
 import { lsCommand } from './commands/ls.js';
 import { mountCommand } from './commands/mount.js';
@@ -35,6 +36,7 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     lsCommand(context),
     snapshotCommand(context),
     doctorCommand(context),
+    benchCommand(),
   ];
   for (const command of commands) parser.command(command);
   return parser
@@ -54,7 +56,7 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     });
 }
 
-const COMMANDS = ['mount', 'unmount', 'umount', 'status', 'ls', 'snapshot', 'doctor'];
+const COMMANDS = ['mount', 'unmount', 'umount', 'status', 'ls', 'snapshot', 'doctor', 'bench'];
 
 /** In the words of somebody who did not write the parser. */
 function reword(message: string): string {

@@ -1,7 +1,7 @@
 /**
  * `npm test [-- SUBSTRING…]`: runs the compiled tests, unit tests first, the acceptance tests
- * (which mount, kill and copy for some minutes) after them, one file at a time; then looks for
- * anything they left behind. Arguments choose files by a part of their path.
+ * (which mount, kill and copy for some minutes, and need the machine for themselves) after them;
+ * then looks for anything they left behind. Arguments choose files by a part of their path.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -47,9 +47,16 @@ function signalGroup(signal: NodeJS.Signals): void {
   }
 }
 
+interface Part {
+  readonly name: string;
+  readonly files: readonly string[];
+  /** Files that run side by side. */
+  readonly atOnce: number;
+}
+
 /** One run of Node's test runner. True when all passed; what failed is in `failures` as well. */
-function runFiles(files: readonly string[], failures: string): Promise<boolean> {
-  const runner = ['--test', '--test-concurrency=1'];
+function runFiles({ files, atOnce }: Part, failures: string): Promise<boolean> {
+  const runner = ['--test', `--test-concurrency=${atOnce}`];
   runner.push('--test-reporter=spec', '--test-reporter-destination=stdout');
   const reporter = pathToFileURL(join(DIST, 'scripts', 'failureReporter.js')).href;
   runner.push(`--test-reporter=${reporter}`, `--test-reporter-destination=${failures}`);
@@ -81,9 +88,10 @@ async function main(): Promise<number> {
     return 2;
   }
   const isAcceptance = (path: string) => relative(DIST, path).startsWith('test/acceptance/');
-  const parts = [
-    { name: 'unit tests', files: files.filter((path) => !isAcceptance(path)) },
-    { name: 'acceptance tests', files: files.filter(isAcceptance) },
+  const unit = files.filter((path) => !isAcceptance(path));
+  const parts: Part[] = [
+    { name: 'unit tests', files: unit, atOnce: 2 },
+    { name: 'acceptance tests', files: files.filter(isAcceptance), atOnce: 1 },
   ];
   const timer = setTimeout(() => stop(`longer than ${LIMIT_MS / 60_000} minutes`), LIMIT_MS);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -96,7 +104,7 @@ async function main(): Promise<number> {
     if (part.files.length === 0 || stopped !== undefined) continue;
     console.log(`\n${part.name}: ${part.files.length} files`);
     const failures = join(reports, 'failures.txt');
-    const passed = await runFiles(part.files, failures);
+    const passed = await runFiles(part, failures);
     good &&= passed;
     summary.push(`${part.name}: ${passed ? 'passed' : 'FAILED'} (${part.files.length} files)`);
     summary.push(...readFileSync(failures, 'utf8').split('\n').filter(Boolean));

@@ -38,7 +38,7 @@ const countsText = (counts: TortureResult['counts']): string =>
     .map(([name, count]) => `${count.toLocaleString('en')} ${name}`)
     .join(', ');
 
-function report(runs: readonly Run[], seed: number): string {
+function report(runs: readonly Run[], seed: number, minutes: string): string {
   const rows = runs.map(({ harness, seconds, result }) => {
     const verdict = result.failures.length === 0 ? 'none' : `${result.failures.length}`;
     return `| ${harness.name} | ${harness.claim} | ${countsText(result.counts)} | ${Math.round(seconds)} s | ${verdict} |`;
@@ -47,11 +47,11 @@ function report(runs: readonly Run[], seed: number): string {
   return `# Reliability
 
 What was done to refute the promises of [semantics.md](semantics.md), and what came of it. This page is written by
-\`npm run torture\`; do not edit it.
+\`npm run torture -- --report docs/reliability.md\`; do not edit it.
 
 Run of ${new Date().toISOString().slice(0, 10)} with seed ${seed}: Linux ${release()}, Node ${process.version},
 ${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${memory} GiB. To repeat it:
-\`npm run torture -- --seed ${seed}\`.
+\`npm run torture -- --minutes ${minutes} --seed ${seed}\`.
 
 | harness | what it could refute | tried | time | refuted |
 |---|---|---|---|---|
@@ -83,7 +83,7 @@ async function main(): Promise<void> {
     log(`  tried: ${countsText(result.counts)}`);
     for (const failure of result.failures) log(`  REFUTED: ${failure}`);
   }
-  if (values.report !== undefined) writeFileSync(values.report, report(runs, seed));
+  if (values.report !== undefined) writeFileSync(values.report, report(runs, seed, values.minutes));
   const refuted = runs.reduce((n, run) => n + run.result.failures.length, 0);
   log(`${runs.length} harnesses, ${refuted} refutations, seed ${seed}`);
   process.exit(refuted === 0 ? 0 : 1);

@@ -1,13 +1,16 @@
 /** One daemon with a mount and a data directory of its own, and what it costs. */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type ControlClient, connectDaemon } from '../../daemon/control/client.js';
 import { systemClock } from '../../proto/ports.js';
 import { removeTempDir } from '../../test/harness/leakCheck.js';
 import { MountFixture } from '../../test/harness/mountFixture.js';
 import { processField } from '../../test/harness/proc.js';
-import { sleep } from '../../test/harness/testRun.js';
+import { sleep, tempParent, tempPrefix } from '../../test/harness/testRun.js';
+import type { GcPauses } from './gcWatcher.js';
 
 const PROFILER = new URL('./profiler.js', import.meta.url).href;
+const GC_WATCHER = new URL('./gcWatcher.js', import.meta.url).href;
 
 /** Of /proc/PID/stat: the kernel reports in hundredths whatever its own HZ is. */
 const TICKS_PER_SECOND = 100;
@@ -16,22 +19,40 @@ const SETTLE_LIMIT_MS = 180_000;
 const QUIET_MS = 200;
 const QUIET_SECONDS = 0.02;
 
+let gcFiles = 0;
+
 export class BenchMount {
   readonly fixture: MountFixture;
   #control: ControlClient | undefined;
+  readonly #gcFile: string;
   #peakBytes = 0;
 
-  private constructor(fixture: MountFixture) {
+  private constructor(fixture: MountFixture, gcFile: string) {
     this.fixture = fixture;
+    this.#gcFile = gcFile;
   }
 
   /** With `profileDir`, the daemon writes a CPU profile there when it ends in order. */
   static async create(profileDir: string | undefined): Promise<BenchMount> {
-    const profile = { NODE_OPTIONS: `--import ${PROFILER}`, BENCH_PROFILE_DIR: `${profileDir}` };
-    const env = profileDir === undefined ? {} : profile;
-    const mount = new BenchMount(await MountFixture.prepare({ env }));
+    const gcFile = join(tempParent, `${tempPrefix}gc-${gcFiles++}.json`);
+    const modules = profileDir === undefined ? [GC_WATCHER] : [GC_WATCHER, PROFILER];
+    const env = {
+      NODE_OPTIONS: modules.map((module) => `--import ${module}`).join(' '),
+      BENCH_GC_FILE: gcFile,
+      ...(profileDir !== undefined && { BENCH_PROFILE_DIR: profileDir }),
+    };
+    const mount = new BenchMount(await MountFixture.prepare({ env }), gcFile);
     await mount.#start();
     return mount;
+  }
+
+  /** Pauses of its present daemon's garbage collector. */
+  async gcPauses(): Promise<GcPauses> {
+    try {
+      return JSON.parse(await readFile(this.#gcFile, 'utf8')) as GcPauses;
+    } catch {
+      return { count: 0, totalMs: 0, longestMs: 0 }; // there was none yet
+    }
   }
 
   get control(): ControlClient {
@@ -120,6 +141,7 @@ export class BenchMount {
     } finally {
       this.fixture.abandon();
       removeTempDir(this.fixture.dir);
+      await rm(this.#gcFile, { force: true });
     }
   }
 }

@@ -47,12 +47,30 @@ test('wrong values are refused before anything happens', async () => {
 test('--help and --version', async () => {
   const help = await runCommand(['--help']);
   assert.equal(help.code, 0);
-  for (const word of ['mount', 'unmount', 'status', 'ls', 'snapshot', 'doctor', 'Examples:']) {
+  for (const word of [
+    'mount',
+    'unmount',
+    'status',
+    'ls',
+    'snapshot',
+    'doctor',
+    'bench',
+    'Examples:',
+  ]) {
     assert.ok(help.stdout.includes(word), word);
   }
   const mount = await runCommand(['mount', '--help']);
   assert.match(mount.stdout, /--writer-wait/);
   assert.match((await runCommand(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test('bench tells what it cannot measure before it begins', async () => {
+  const size = await runCommand(['bench', '--size', '3GB']);
+  assert.equal(size.code, 2);
+  assert.match(size.stderr, /--size is one of 100MB, 1GB, 4GB/);
+  const item = await runCommand(['bench', '--only', 'nothing']);
+  assert.equal(item.code, 2);
+  assert.match(item.stderr, /no item nothing; there are: scan-cold-ro, /);
 });
 
 test('what is not there: exit code 3', async () => {

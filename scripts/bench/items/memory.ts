@@ -1,4 +1,4 @@
-/** Resident memory of the daemon; the last item, since it looks back at all before it. */
+/** Resident memory and garbage collection of the daemon; the last item, since it looks back at all before it. */
 import type { Item } from '../item.js';
 
 const MIB = 2 ** 20;
@@ -17,10 +17,20 @@ export const memoryItem: Item = {
       note: 'the target is for a database of 100 GB',
     },
     { id: 'memory-end', label: 'resident, at the end', unit: 'MB' },
+    {
+      id: 'gc-longest',
+      label: 'longest pause of its garbage collector',
+      unit: 'ms',
+      note: 'since its last start in this run, as V8 tells it',
+    },
+    { id: 'gc-mean', label: 'mean pause', unit: 'ms' },
   ],
   run: async (stage) => {
     await stage.quiet();
+    const gc = await stage.mount.gcPauses();
     return [
+      { id: 'gc-longest', value: gc.longestMs },
+      { id: 'gc-mean', value: gc.totalMs / Math.max(1, gc.count) },
       { id: 'memory-peak', value: (await stage.peakBytes()) / MIB },
       { id: 'memory-end', value: (await stage.mount.residentBytes()) / MIB },
     ];
