@@ -1,7 +1,7 @@
 /**
- * `npm test [-- SUBSTRING…]`: runs the compiled tests, unit tests first, the acceptance tests
- * (which mount, kill and copy for some minutes, and need the machine for themselves) after them;
- * then looks for anything they left behind. Arguments choose files by a part of their path.
+ * `npm test [-- SUBSTRING…]`: runs the compiled tests: unit tests and small acceptance tests beside
+ * each other, then the long acceptance tests (which mount, kill and copy for some minutes); then
+ * looks for anything they left behind. Arguments choose files by a part of their path.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -9,10 +9,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { findLeaks, removeLeaks } from '../test/harness/leakCheck.js';
-import { runId, sleep } from '../test/harness/testRun.js';
+import { RUN_VARIABLE, runId, sleep } from '../test/harness/testRun.js';
 
 const DIST = join(dirname(fileURLToPath(import.meta.url)), '..');
 const LIMIT_MS = 20 * 60_000;
+/** These keep the machine busy: nothing runs beside them. */
+const ALONE = /(concurrency|copy|killTorture|resources)\.test\.js$/;
 const GRACE_MS = 30_000;
 
 /** Without those whose source is gone: the compiler does not remove what it once wrote. */
@@ -26,53 +28,68 @@ function testFiles(filters: readonly string[]): string[] {
     .sort();
 }
 
-let running: ChildProcess | undefined;
+const running = new Set<ChildProcess>();
 let stopped: string | undefined;
 
-/** Ends the running test file in order, then by force. Its own handlers clean up. */
+/** Ends the running test files in order, then by force. Their own handlers clean up. */
 function stop(why: string): void {
   if (stopped !== undefined) return;
   stopped = why;
   console.error(`\nstopping the tests: ${why}`);
-  signalGroup('SIGTERM');
-  setTimeout(() => signalGroup('SIGKILL'), GRACE_MS).unref();
+  signalGroups('SIGTERM');
+  setTimeout(() => signalGroups('SIGKILL'), GRACE_MS).unref();
 }
 
-function signalGroup(signal: NodeJS.Signals): void {
-  if (running?.pid === undefined) return;
-  try {
-    process.kill(-running.pid, signal);
-  } catch {
-    // It has just ended.
+function signalGroups(signal: NodeJS.Signals): void {
+  for (const { pid } of running) {
+    try {
+      if (pid !== undefined) process.kill(-pid, signal);
+    } catch {
+      // It has just ended.
+    }
   }
 }
 
 interface Part {
   readonly name: string;
   readonly files: readonly string[];
-  /** Files that run side by side. */
-  readonly atOnce: number;
 }
 
-/** One run of Node's test runner. True when all passed; what failed is in `failures` as well. */
-function runFiles({ files, atOnce }: Part, failures: string): Promise<boolean> {
-  const runner = ['--test', `--test-concurrency=${atOnce}`];
+interface Outcome {
+  readonly passed: boolean;
+  /** What Node's test runner printed, unless that was shown at once. */
+  readonly output: string;
+  readonly summary: readonly string[];
+}
+
+/** One run of Node's test runner, one file at a time; `show`: prints as it goes. */
+async function runPart(part: Part, reports: string, show: boolean): Promise<Outcome> {
+  const { name, files } = part;
+  if (files.length === 0 || stopped !== undefined) return { passed: true, output: '', summary: [] };
+  const failures = join(reports, `${name}.txt`);
+  const runner = ['--test', '--test-concurrency=1'];
   runner.push('--test-reporter=spec', '--test-reporter-destination=stdout');
   const reporter = pathToFileURL(join(DIST, 'scripts', 'failureReporter.js')).href;
   runner.push(`--test-reporter=${reporter}`, `--test-reporter-destination=${failures}`);
-  return new Promise((resolve, reject) => {
-    // A group of its own, so that a time limit ends the test files too.
-    const child = spawn(process.execPath, [...runner, ...files], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-      detached: true,
-    });
-    running = child;
-    child.once('error', reject);
-    child.once('exit', (code) => {
-      running = undefined;
-      resolve(code === 0 && stopped === undefined);
-    });
+  // A group of its own, so that a time limit ends the test files too.
+  const child = spawn(process.execPath, [...runner, ...files], {
+    stdio: ['ignore', show ? 'inherit' : 'pipe', 'inherit'],
+    env: { ...process.env, [RUN_VARIABLE]: `${runId}.${name.replaceAll(' ', '-')}` },
+    detached: true,
   });
+  running.add(child);
+  let output = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  }).finally(() => running.delete(child));
+  const passed = code === 0 && stopped === undefined;
+  const failed = existsSync(failures) ? readFileSync(failures, 'utf8').split('\n') : [];
+  const verdict = `${name}: ${passed ? 'passed' : 'FAILED'} (${files.length} files)`;
+  return { passed, output, summary: [verdict, ...failed.filter(Boolean)] };
 }
 
 /** Processes that are just ending get a moment. */
@@ -87,12 +104,11 @@ async function main(): Promise<number> {
     console.error('no test file matches');
     return 2;
   }
-  const isAcceptance = (path: string) => relative(DIST, path).startsWith('test/acceptance/');
-  const unit = files.filter((path) => !isAcceptance(path));
-  const parts: Part[] = [
-    { name: 'unit tests', files: unit, atOnce: 2 },
-    { name: 'acceptance tests', files: files.filter(isAcceptance), atOnce: 1 },
-  ];
+  const nameOf = (path: string): string => relative(join(DIST, 'test'), path);
+  const acceptance = files.filter((path) => nameOf(path).startsWith('acceptance/'));
+  const alone = acceptance.filter((path) => ALONE.test(nameOf(path)));
+  const small = acceptance.filter((path) => !alone.includes(path));
+  const unit = files.filter((path) => !acceptance.includes(path));
   const timer = setTimeout(() => stop(`longer than ${LIMIT_MS / 60_000} minutes`), LIMIT_MS);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop(signal));
@@ -100,15 +116,17 @@ async function main(): Promise<number> {
   const summary: string[] = [];
   let good = true;
   const reports = mkdtempSync(join(tmpdir(), 'openduck-failures-'));
-  for (const part of parts) {
-    if (part.files.length === 0 || stopped !== undefined) continue;
-    console.log(`\n${part.name}: ${part.files.length} files`);
-    const failures = join(reports, 'failures.txt');
-    const passed = await runFiles(part, failures);
+  const take = ({ passed, output, summary: lines }: Outcome): void => {
+    process.stdout.write(output);
     good &&= passed;
-    summary.push(`${part.name}: ${passed ? 'passed' : 'FAILED'} (${part.files.length} files)`);
-    summary.push(...readFileSync(failures, 'utf8').split('\n').filter(Boolean));
-  }
+    summary.push(...lines);
+  };
+  console.log(`\n${unit.length} files of unit tests, ${small.length} of acceptance tests`);
+  const beside = runPart({ name: 'acceptance tests', files: small }, reports, unit.length === 0);
+  take(await runPart({ name: 'unit tests', files: unit }, reports, true));
+  take(await beside);
+  console.log(`\n${alone.length} files of acceptance tests that nothing runs beside`);
+  take(await runPart({ name: 'long acceptance tests', files: alone }, reports, true));
   rmSync(reports, { recursive: true });
   clearTimeout(timer);
   const leaks = await settledLeaks();

@@ -1,28 +1,13 @@
 /** The Disk port over node:fs and the few system calls that Node lacks. */
-import {
-  type FileHandle,
-  link,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  statfs,
-} from 'node:fs/promises';
+import { open as openCallback } from 'node:fs';
+import { link, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { systemClock } from '../../proto/ports.js';
-import type { Disk, DiskFile, DiskSpace } from './disk.js';
-import { Pace } from './pace.js';
-import { ReadAhead } from './readAhead.js';
-import { adviseNeeded, dataSyncHere, readCached, writeAt } from './syscalls.js';
-import { errnoError, systemError } from './systemError.js';
+import { promisify } from 'node:util';
+import type { Disk, DiskSpace } from './disk.js';
+import { NodeFile } from './nodeFile.js';
+import { systemError } from './systemError.js';
 
-/** Writes of at most so many bytes are done at once, however slow the disk is. */
-const SMALL_BYTES = 64 << 10;
-/** The kernel makes who writes too much sleep, up to 200 ms at a time. */
-const writePace = new Pace(systemClock, { slowMs: 10, firstRestMs: 1000, longestRestMs: 30_000 });
-const syncPace = new Pace(systemClock, { slowMs: 3, firstRestMs: 500, longestRestMs: 30_000 });
+const openDescriptor = promisify(openCallback);
 
 async function attempt<T>(operation: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -39,93 +24,6 @@ async function syncDirectory(path: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
-  }
-}
-
-class NodeDiskFile implements DiskFile {
-  readonly path: string;
-  readonly #handle: FileHandle;
-  readonly #ahead: ReadAhead;
-
-  constructor(path: string, handle: FileHandle) {
-    this.path = path;
-    this.#handle = handle;
-    this.#ahead = new ReadAhead((position, length) => {
-      if (handle.fd >= 0) adviseNeeded(handle.fd, position, length);
-    });
-  }
-
-  get descriptor(): number {
-    return this.#handle.fd;
-  }
-
-  readCached(buffer: Buffer, at: number, length: number, position: number): number {
-    const n = readCached(this.#handle.fd, buffer, at, length, position);
-    if (n === length) this.#ahead.found(position, length);
-    else this.#ahead.missed(position, length);
-    return n;
-  }
-
-  read(buffer: Buffer, at: number, length: number, position: number): Promise<number> {
-    return attempt('read', this.path, async () => {
-      let done = 0;
-      while (done < length) {
-        const { bytesRead } = await this.#handle.read(
-          buffer,
-          at + done,
-          length - done,
-          position + done,
-        );
-        if (bytesRead === 0) break;
-        done += bytesRead;
-      }
-      return done;
-    });
-  }
-
-  takesNow(length: number): boolean {
-    return length <= SMALL_BYTES || writePace.isQuick;
-  }
-
-  writeNow(buffer: Buffer, at: number, length: number, position: number): void {
-    const write = (): number => writeAt(this.#handle.fd, buffer, at, length, position);
-    const errno = length <= SMALL_BYTES ? write() : writePace.timed(write);
-    if (errno !== 0) throw errnoError(errno, 'write', this.path);
-  }
-
-  write(buffer: Buffer, at: number, length: number, position: number): Promise<void> {
-    return attempt('write', this.path, async () => {
-      let done = 0;
-      while (done < length) {
-        const { bytesWritten } = await this.#handle.write(
-          buffer,
-          at + done,
-          length - done,
-          position + done,
-        );
-        done += bytesWritten;
-      }
-    });
-  }
-
-  dataSync(few = false): Promise<void> {
-    return attempt('fdatasync', this.path, async () => {
-      if (!few || !syncPace.isQuick) return this.#handle.datasync();
-      const errno = syncPace.timed(() => dataSyncHere(this.#handle.fd));
-      if (errno !== 0) throw errnoError(errno, 'fdatasync', this.path);
-    });
-  }
-
-  truncate(size: number): Promise<void> {
-    return attempt('truncate', this.path, () => this.#handle.truncate(size));
-  }
-
-  size(): Promise<number> {
-    return attempt('stat', this.path, async () => (await this.#handle.stat()).size);
-  }
-
-  close(): Promise<void> {
-    return attempt('close', this.path, () => this.#handle.close());
   }
 }
 
@@ -153,9 +51,15 @@ const FLAGS = { read: 'r', write: 'r+', create: 'wx+', scratch: 'wx+' } as const
 export const nodeDisk: Disk = {
   open: (path, mode) =>
     attempt('open', path, async () => {
-      const handle = await open(path, FLAGS[mode], 0o600);
-      if (mode === 'create') await syncDirectory(dirname(path));
-      return new NodeDiskFile(path, handle);
+      const fd = await openDescriptor(path, FLAGS[mode], 0o600);
+      const file = new NodeFile(path, fd, { writable: mode !== 'read', keep: mode === 'scratch' });
+      try {
+        if (mode === 'create') await syncDirectory(dirname(path));
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+      return file;
     }),
   makeDirectory: (path) => attempt('mkdir', path, () => makeDirectory(path)),
   list: (path) =>

@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { forceUnmountUnder, mountsUnder } from './mountTable.js';
-import { RUN_VARIABLE, runId, tempParent, tempPrefix } from './testRun.js';
+import { RUN_VARIABLE, runId, runPrefix, tempParent } from './testRun.js';
 
 interface LeakedProcess {
   readonly pid: number;
@@ -22,7 +22,8 @@ function leakedProcesses(known: ReadonlySet<number>): LeakedProcess[] {
       if (/^State:\s*Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) continue;
       const environment = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0');
       const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
-      const ours = environment.includes(mark) || command.includes(tempPrefix);
+      const isMarked = environment.some((v) => v === mark || v.startsWith(`${mark}.`));
+      const ours = isMarked || command.includes(runPrefix);
       if (ours) marked.push({ pid, command });
     } catch {
       // Gone meanwhile, a kernel thread, or another user's.
@@ -43,14 +44,14 @@ function ancestors(): Set<number> {
 
 export function tempDirsOfRun(): string[] {
   return readdirSync(tempParent)
-    .filter((name) => name.startsWith(tempPrefix))
+    .filter((name) => name.startsWith(runPrefix))
     .map((name) => join(tempParent, name));
 }
 
 /** One sentence for every thing left behind; empty when clean. */
 export function findLeaks(): string[] {
   return [
-    ...mountsUnder(join(tempParent, tempPrefix)).map((m) => `mount left: ${m.mountpoint}`),
+    ...mountsUnder(join(tempParent, runPrefix)).map((m) => `mount left: ${m.mountpoint}`),
     ...leakedProcesses(ancestors()).map((p) => `process left: ${p.pid} ${p.command}`),
     ...tempDirsOfRun().map((dir) => `directory left: ${dir}`),
   ];
@@ -76,7 +77,7 @@ export function removeLeaks(): void {
     }
   };
   kill();
-  forceUnmountUnder(join(tempParent, tempPrefix));
+  forceUnmountUnder(join(tempParent, runPrefix));
   kill();
   for (const dir of tempDirsOfRun()) removeTempDir(dir);
 }

@@ -18,7 +18,9 @@ export const isRoot = process.getuid?.() === 0;
 export const NOBODY = 65534;
 
 export const tempParent = tmpdir();
-export const tempPrefix = `openduck-test-${runId}-`;
+/** Also of what a part of the run makes, whose id is `RUN.PART`. */
+export const runPrefix = `openduck-test-${runId}`;
+export const tempPrefix = `${runPrefix}-`;
 
 export function makeTempDir(): Promise<string> {
   return mkdtemp(join(tempParent, tempPrefix));

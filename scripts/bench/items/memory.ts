@@ -1,4 +1,7 @@
-/** Resident memory and garbage collection of the daemon; the last item, since it looks back at all before it. */
+/**
+ * Resident memory and garbage collection of the daemon; the last item, since it looks back at all
+ * before it.
+ */
 import type { Item } from '../item.js';
 
 const MIB = 2 ** 20;
