@@ -1,6 +1,6 @@
 /**
- * Rows ↔ records. Decoding trusts nothing: a number that is no whole number below 2^53, an id that
- * is no UUID or a list that is no JSON is CORRUPT, never a wrong value.
+ * Rows ↔ records. Decoding trusts nothing: a number that is no whole number below 2^53, a text that
+ * is none, an id that is no UUID or a list that is no JSON is CORRUPT, never a wrong value.
  */
 import { OpenduckError } from '../proto/errors.js';
 import { databaseId, epoch, layerId, snapshotId, versionNumber, wallTime } from '../proto/ids.js';
@@ -42,6 +42,12 @@ export function wholeNumber(value: number | string | bigint | null, what: string
   return number;
 }
 
+/** A text. SQLite keeps whatever was stored, in a column of any type; damage may be a blob. */
+function text(value: unknown, what: string): string {
+  if (typeof value !== 'string') throw corrupt(`${what} is no text`);
+  return value;
+}
+
 function id<T>(parse: (text: string) => T, text: string, what: string): T {
   try {
     return parse(text);
@@ -73,7 +79,7 @@ export function decodeDatabase(row: DatabaseTable): DatabaseRecord {
   const what = `database ${row.id}`;
   return {
     id: id(databaseId, row.id, what),
-    name: row.name,
+    name: text(row.name, `name of ${what}`),
     head: row.head === null ? undefined : id(snapshotId, row.head, `head of ${what}`),
     createdAt: wallTime(wholeNumber(row.created_at, `creation time of ${what}`)),
     droppedAt:
@@ -96,7 +102,7 @@ export function decodeSnapshot(row: SnapshotTable): SnapshotRecord {
     commitTime: wallTime(wholeNumber(row.commit_time, `commit time of ${what}`)),
     publishedAt: wallTime(wholeNumber(row.published_at, `publication time of ${what}`)),
     reason: row.reason as SnapshotReason,
-    name: row.name ?? undefined,
+    name: row.name === null ? undefined : text(row.name, `name of ${what}`),
     files: decodeFiles(row.files, row.id),
     epoch: epoch(wholeNumber(row.epoch, `epoch of ${what}`)),
   };
@@ -108,10 +114,10 @@ export function decodeLayer(row: LayerTable): LayerRecord {
   return {
     id: id(layerId, row.id, what),
     database: id(databaseId, row.database, `database of ${what}`),
-    key: row.object_key,
+    key: text(row.object_key, `object key of ${what}`),
     objectBytes: wholeNumber(row.object_bytes, `object size of ${what}`),
     dataBytes: wholeNumber(row.data_bytes, `data size of ${what}`),
-    indexChecksum: row.index_checksum,
+    indexChecksum: text(row.index_checksum, `checksum of ${what}`),
   };
 }
 
@@ -120,7 +126,7 @@ export function decodeLease(row: WriterLeaseTable): Lease {
   const what = `lease of database ${row.database}`;
   return {
     database: id(databaseId, row.database, what),
-    holder: row.holder,
+    holder: text(row.holder, `holder of the ${what}`),
     epoch: epoch(wholeNumber(row.epoch, `epoch of the ${what}`)),
     expiresAt: wallTime(wholeNumber(row.expires_at, `expiry of the ${what}`)),
   };
