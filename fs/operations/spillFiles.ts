@@ -34,6 +34,7 @@ export async function createSpill(
   process: number,
 ): Promise<Answer> {
   const file = directory.files.get(name) ?? (await fs.spills.createFile(directory, name, owner));
+  if (file.backing !== undefined) fs.count('passthroughFiles');
   const node = fs.nodes.spillFile(file);
   const handle = fs.addHandle(node, { process });
   return joined(entryAnswer(fs, node), openAnswer(handle, file.backing));

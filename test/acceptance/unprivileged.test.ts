@@ -10,6 +10,7 @@ import { LedgerWriter, readLedger, readLedgerAt } from '../harness/ledger.js';
 import { MAIN, needsRoot } from '../harness/mountFixture.js';
 import { describe, run, shell } from '../harness/proc.js';
 import { acceptance, type Scene } from '../harness/scene.js';
+import { checkSpillFiles } from '../harness/spillCheck.js';
 import { NOBODY } from '../harness/testRun.js';
 
 const TITLE = 'an unprivileged user mounts through fusermount3';
@@ -52,6 +53,7 @@ async function mountAsUser(scene: Scene): Promise<void> {
     assert.equal((await readLedgerAt(reader, path, scene.random)).seq, writer.acknowledged);
   }
   assert.equal((await mount.status()).pid, mount.pid);
+  await checkSpillFiles(mount.path('mine.duckdb.tmp'), NOBODY);
   const others = await run('ls', [mount.mountpoint]);
   assert.match(others.stderr, /Permission denied/, 'other users are kept out without allow_other');
   assert.equal((await readLedger(duckdb, scene.random)).seq, writer.acknowledged);

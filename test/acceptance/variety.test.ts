@@ -4,10 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { readdir, stat } from 'node:fs/promises';
+import { release } from 'node:os';
 import type { DuckdbProcess } from '../harness/duckdbProcess.js';
 import { LedgerWriter, readLedger, readLedgerAt } from '../harness/ledger.js';
-import { must } from '../harness/proc.js';
+import { must, run } from '../harness/proc.js';
 import { acceptance, type Scene } from '../harness/scene.js';
+import { checkSpillFiles } from '../harness/spillCheck.js';
+import { isRoot } from '../harness/testRun.js';
 
 /**
  * The bundled crypto of DuckDB writes only when told so; the right one is an extension to download.
@@ -139,6 +142,19 @@ acceptance('two read-only readers that spill at the same time', { seconds: 120 }
   assert.deepEqual(first, [sorted, grouped]);
   assert.deepEqual(second, [grouped, sorted]);
   assert.deepEqual(await readdir(mount.mountpoint), ['spill.duckdb'], 'spill files are left');
+});
+
+acceptance('a spill file is a file like any other', { seconds: 60 }, async (scene) => {
+  const mount = await scene.mount();
+  await checkSpillFiles(mount.path('any.duckdb.tmp'));
+  const { counters } = await mount.status();
+  const { stdout: type } = await run('stat', ['-f', '-c', '%T', mount.dataDir]);
+  const [major, minor] = release().split('.').map(Number) as [number, number];
+  const hasPassthrough = isRoot && (major > 6 || (major === 6 && minor >= 9));
+  scene.note(`on ${type.trim()}, Linux ${release()}: ${JSON.stringify(counters)}`);
+  if (!hasPassthrough || /overlay/.test(type)) return;
+  assert.ok((counters['passthroughFiles'] ?? 0) > 0, 'spill files go through the daemon');
+  assert.equal(counters['WRITE'] ?? 0, 0);
 });
 
 acceptance('a file that shrinks keeps its old readers right', { seconds: 60 }, async (scene) => {
