@@ -101,7 +101,6 @@ export class FuseDevice {
       setImmediate(() => this.#waitHere());
     } else {
       this.#poller.wait(POLL_MS, () => {
-        this.#vainWaits = 0;
         if (!this.#ended) setImmediate(() => this.#drain());
       });
     }
