@@ -20,6 +20,7 @@ import { Callers } from './use/callers.js';
 import { DatabaseUse } from './use/databaseUse.js';
 import { Hints } from './use/hints.js';
 import { type Pin, type Pins, PinTable } from './use/pins.js';
+import { Probes } from './use/probes.js';
 
 const SETTLE_RETRY_MS = 2_000;
 /** A thread that does not open what it looked up leaves an entry behind. */
@@ -57,6 +58,8 @@ export interface FileSystemOptions {
   readonly root: FileAttributes;
   readonly readOnly: boolean;
   readonly backing: Backing;
+  /** Makes the kernel forget what it has cached of a node's content. */
+  readonly forgetPages: (nodeId: number) => Promise<void>;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -68,10 +71,12 @@ export class FileSystem {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly nodes = new NodeTable();
+  readonly forgetPages: (nodeId: number) => Promise<void>;
   readonly callers: Callers;
   readonly hints: Hints;
   readonly spills: Spills;
   readonly pins: PinTable;
+  readonly probes = new Probes();
   readonly counters = new Map<string, number>();
   /**
    * Thread → node that it has just looked up as a pinned side file. An OPEN tells no name, and the
@@ -88,6 +93,7 @@ export class FileSystem {
     this.readOnly = options.readOnly;
     this.logger = options.logger;
     this.clock = options.clock;
+    this.forgetPages = options.forgetPages;
     this.callers = new Callers(this.clock);
     this.pins = new PinTable(this.clock);
     this.hints = new Hints(this.clock, (hint) => {
@@ -266,6 +272,7 @@ export class FileSystem {
       const live = this.nodes.liveOf(file);
       if (live === undefined || file.dirty) continue;
       use.dropLocks(file); // what is left are readers of what never changes again
+      file.headerOwedBy = undefined;
       this.nodes.convertToReader(live, file.synced);
     }
   }

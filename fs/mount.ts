@@ -44,7 +44,8 @@ export async function mountFileSystem(options: MountOptions): Promise<MountedFil
   const device = new FuseDevice(fd, await findLoopDescriptor(), logger);
   const backing = new DeviceBacking(fd, logger);
   const { readOnly } = options;
-  const fs = new FileSystem({ engine, root, readOnly, backing, logger, clock });
+  const forgetPages = (nodeId: number): Promise<void> => device.forgetPages(nodeId);
+  const fs = new FileSystem({ engine, root, readOnly, backing, forgetPages, logger, clock });
   const session = new Session(device, fs, backing);
   session.start();
   await Promise.race([session.ready, device.ended]);

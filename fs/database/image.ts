@@ -28,6 +28,8 @@ export class Image {
   /** Bytes. */
   readonly size: number;
   modified: WallTime;
+  /** Of the live file when it had this content: see LiveFile.contentNumber. */
+  readonly contentNumber: number;
   #map: ExtentMap;
   #generation: Generation;
   #references = 1;
@@ -39,7 +41,9 @@ export class Image {
     map: ExtentMap,
     modified: WallTime,
     generation: Generation,
+    contentNumber = 0,
   ) {
+    this.contentNumber = contentNumber;
     this.file = file;
     this.size = size;
     this.#map = map;

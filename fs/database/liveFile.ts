@@ -22,6 +22,13 @@ export class LiveFile implements FileIdentity {
   readonly inode: number;
   suffix: string;
   attributes: FileAttributes;
+  /** Grows with every change of the content: equal numbers are equal contents. */
+  contentNumber = 0;
+  /**
+   * Process that waited for the lock while another one changed the file, and has not read the
+   * header since.
+   */
+  headerOwedBy: number | undefined;
   /** Bytes. */
   size: number;
   map: ExtentMap;
@@ -75,11 +82,13 @@ export class LiveFile implements FileIdentity {
   }
 
   put(offset: number, length: number, source: number, sourceOffset: number): void {
+    this.contentNumber++;
     this.map.set(offset, length, source, sourceOffset);
     this.size = Math.max(this.size, offset + length);
   }
 
   resize(size: number): void {
+    this.contentNumber++;
     if (size < this.size) this.map.truncate(size);
     this.size = size;
   }
@@ -87,7 +96,9 @@ export class LiveFile implements FileIdentity {
   /** The content now, as an image that later writes do not touch. O(1). */
   freeze(generation: Generation): Image {
     this.dirtySince = undefined;
-    return new Image(this, this.size, this.map.fork(), this.attributes.modified, generation);
+    const { modified } = this.attributes;
+    const map = this.map.fork();
+    return new Image(this, this.size, map, modified, generation, this.contentNumber);
   }
 
   /** The name is gone; the content stays as long as somebody has it open. */

@@ -165,5 +165,6 @@ function rollBack(file: LiveFile): void {
   file.map = file.synced.map.fork();
   file.size = file.synced.size;
   file.dirtySince = undefined;
+  file.contentNumber = file.synced.contentNumber;
   file.attributes = { ...file.attributes, modified: file.synced.modified };
 }

@@ -18,6 +18,9 @@ import type { FileNode, LiveNode } from '../nodes/nodes.js';
 import { type Answer, BODY, type Call, DONE } from '../session/call.js';
 import { readSpill, writeSpill } from './spillFiles.js';
 
+/** DuckDB: the file's header and the two database headers. */
+const HEADER_BYTES = 12_288;
+
 // Decoded into and used up before anything else can run.
 const readRequest = newReadRequest();
 const writeRequest = newWriteRequest();
@@ -34,11 +37,26 @@ export function read(fs: FileSystem, call: Call): Answer | Promise<Answer> {
     throw new ErrnoAnswer(Errno.EISDIR, 'a directory');
   }
   const { database } = node.entry;
+  if (node.kind === 'live' && node.file.headerOwedBy !== undefined) checkHeaderRead(fs, node);
   const content: Content = node.kind === 'reader' ? node.image : liveContent(node);
   const length = Math.max(0, Math.min(size, content.size - offset));
   if (length === 0) return 0;
   if (readContentCached(database.sources, content, offset, call.out, BODY, length)) return length;
   return readSlowly(fs, call, node, content, offset, length);
+}
+
+/**
+ * A process that waited for the lock reads (`readRequest`) while it owes a look at the header.
+ * Throws STALE when it does without: it would take blocks for what they were once.
+ */
+function checkHeaderRead(fs: FileSystem, { entry, file }: LiveNode): void {
+  const { handle, offset } = readRequest;
+  if (fs.findHandle(handle)?.process !== file.headerOwedBy) return;
+  if (offset < HEADER_BYTES) {
+    file.headerOwedBy = undefined;
+    return;
+  }
+  fs.useOf(entry).refuseStaleWriter(file.headerOwedBy, fs.logger);
 }
 
 const liveContent = ({ entry, file }: LiveNode): Content => ({

@@ -5,6 +5,7 @@ import { decodeInterrupt, decodeLk } from '../../proto/fuse/requests/session.js'
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem } from '../fileSystem.js';
 import { MAIN_SUFFIX } from '../names.js';
+import type { FileNode, LiveNode } from '../nodes/nodes.js';
 import { type Answer, type Call, DONE, NO_ANSWER } from '../session/call.js';
 
 const uniqueOf = (low: number, high: number): string => `${high}:${low}`;
@@ -23,11 +24,34 @@ export function getlk(fs: FileSystem, call: Call): Answer {
     });
 }
 
+/** Who asks for a lock is past having a look: see use/pins.ts. */
+function endProbe(fs: FileSystem, node: FileNode, thread: number): void {
+  const process = fs.callers.processOf(thread);
+  fs.pins.of(node.entry.database.name, undefined).endProbe({ thread, process });
+}
+
+/**
+ * A writer has waited for its turn. If the file is another one than it had a look at before, it has
+ * to read the header again before anything else (content.ts); to see that it does, the kernel must
+ * not answer for us.
+ */
+async function oweHeader(
+  fs: FileSystem,
+  node: LiveNode,
+  process: number,
+  seen: number,
+): Promise<void> {
+  const { file } = node;
+  file.headerOwedBy = file.contentNumber === seen ? undefined : process;
+  if (file.headerOwedBy !== undefined) await fs.forgetPages(node.id);
+}
+
 /** `blocking`: F_SETLKW, which waits as long as it takes. */
 export async function setlk(fs: FileSystem, call: Call, blocking: boolean): Promise<Answer> {
   const { uniqueLow, uniqueHigh } = call.header;
   const request = decodeLk(call.request, call.header);
   const node = fs.nodes.get(call.header.nodeId);
+  if (node.kind === 'reader' || node.kind === 'live') endProbe(fs, node, call.header.pid);
   // Images never change, so that any number of readers may believe they hold them.
   if (node.kind !== 'live') return DONE;
   const waitMs = blocking ? Number.POSITIVE_INFINITY : fs.engine.options.writerWaitMs;
@@ -35,8 +59,14 @@ export async function setlk(fs: FileSystem, call: Call, blocking: boolean): Prom
   const sameProcess = node.file.suffix !== MAIN_SUFFIX;
   const use = fs.useOf(node.entry);
   const lock = { ...request, process: request.pid, unique: uniqueOf(uniqueLow, uniqueHigh) };
-  const errno = await use.locksOf(node.file).set(lock, waitMs, sameProcess);
-  if (errno === 0) return DONE;
+  const seen = fs.probes.contentSeen(call.header.pid, node.file) ?? node.file.contentNumber;
+  const result = use.locksOf(node.file).set(lock, waitMs, sameProcess);
+  const errno = await result;
+  if (errno === 0) {
+    const waited = result instanceof Promise && request.type === LockType.WRLCK;
+    if (waited && !sameProcess) await oweHeader(fs, node, request.pid, seen);
+    return DONE;
+  }
   if (errno === Errno.EAGAIN && request.type === LockType.WRLCK) {
     const pid = use.locksOf(node.file).writer ?? 0;
     fs.logger.info(

@@ -76,6 +76,9 @@ function lookupFile(
   pin: Pin | undefined,
 ): Node | undefined {
   const entry = fs.engine.find(name);
+  const hint = fs.hints.of(thread)?.node;
+  const isPromised = hint !== undefined && hint.entry === entry && hint.file.suffix === suffix;
+  if (isPromised && !hint.entry.database.headLost) return hint;
   const writes = entry !== undefined && fs.useOf(entry).isWriter(process);
   if (pin !== undefined && pin.entry !== entry && !writes && COMPANIONS.has(suffix)) {
     // The name is another database's by now, or nobody's: the WAL is still that of the pinned one.
@@ -85,17 +88,25 @@ function lookupFile(
   if (entry === undefined) return undefined;
   // What is left may be a mix of times: better nothing than a wrong answer.
   if (entry.database.headLost) throw entry.database.damageError();
-  const hint = fs.hints.of(thread);
-  if (hint?.node.entry === entry && hint.node.file.suffix === suffix) return hint.node;
   const { database } = entry;
   if (writes) {
     const file = database.files.get(suffix);
     return file && (fs.nodes.liveOf(file) ?? fs.nodes.reader(entry, file.synced));
   }
+  if (suffix === MAIN_SUFFIX) {
+    const image = probedImage(fs, entry, { thread, process });
+    if (image !== undefined) return fs.nodes.reader(entry, image);
+  }
   const pinned = pin?.entry === entry ? pin?.version.files : undefined;
   const image = (pinned ?? visibleFiles(fs, entry, process)).get(suffix);
   if (image !== undefined) return fs.nodes.reader(entry, image);
   return undefined;
+}
+
+/** The database file as the thread had a look at it, when it has changed since. */
+function probedImage(fs: FileSystem, entry: EngineDatabase, caller: Caller): Image | undefined {
+  const probe = fs.pins.of(entry.database.name, undefined).probeOf(caller);
+  return probe?.entry === entry ? probe.version.files.get(MAIN_SUFFIX) : undefined;
 }
 
 const NO_FILES: ReadonlyMap<string, Image> = new Map();

@@ -50,10 +50,11 @@ export async function open(fs: FileSystem, call: Call): Promise<Answer> {
 }
 
 /** Which version a reader of this node gets, with the node's image in it. */
-function versionOf(node: ReaderNode): Version {
+function versionOf(node: ReaderNode, probed: Version | undefined): Version {
   const { head, dropped } = node.entry.database;
   // Also when the node has an older version: the file was renamed away and back.
   if (!dropped && head.files.get(MAIN_SUFFIX) === node.image) return head;
+  if (probed?.files.get(MAIN_SUFFIX) === node.image) return probed;
   if (node.version !== undefined) return node.version;
   if (dropped) throw stale('the database is gone');
   // A second node of an image that was replaced meanwhile: the first one has the version.
@@ -76,6 +77,9 @@ function openForReading(fs: FileSystem, node: FileNode, thread: number): Handle 
     if (image !== undefined) fs.promise(thread, fs.nodes.reader(entry, image), false);
     throw stale('the live file is its writer’s');
   }
+  if (node.file.suffix === MAIN_SUFFIX) {
+    fs.probes.note(thread, node.file, node.file.contentNumber);
+  }
   return fs.addHandle(node, { process, live: node.file });
 }
 
@@ -90,7 +94,10 @@ function readerDetails(
   if (node.file.suffix !== MAIN_SUFFIX || process === 0) return { process };
   if (fs.sideLookups.get(thread) === node.id) return { process };
   const pins = fs.pins.of(node.entry.database.name, node.ref);
-  const pin = pins.add({ thread, process }, node.entry, versionOf(node));
+  fs.probes.note(thread, node.file, node.image.contentNumber);
+  const probed = pins.probeOf({ thread, process });
+  const own = probed?.entry === node.entry ? probed.version : undefined;
+  const pin = pins.add({ thread, process }, node.entry, versionOf(node, own));
   return node.ref === undefined ? { process, pin, pins, reads: use } : { process, pin, pins };
 }
 

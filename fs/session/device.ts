@@ -16,8 +16,10 @@ import {
   Poller,
   readDescriptor,
   writeDescriptor,
+  writeDescriptorLater,
 } from '../../layers/os/syscalls.js';
 import { Errno } from '../../proto/fuse/constants.js';
+import { notifyInvalInode } from '../../proto/fuse/replies.js';
 import type { Logger } from '../../proto/ports.js';
 import { BufferPool } from './bufferPool.js';
 
@@ -26,6 +28,8 @@ export const MAX_TRANSFER_BYTES = 1 << 20;
 /** The kernel wants room for the headers too. */
 const REQUEST_BYTES = MAX_TRANSFER_BYTES + 4096;
 const MAX_REQUEST_BUFFERS = 16;
+/** Larger than what V8 keeps on its own heap, where the message would move. */
+const NOTIFICATION_BYTES = 256;
 const POLL_MS = 200;
 /** The longest that this thread waits by itself; timers wait with it. */
 const WAIT_HERE_MS = 4;
@@ -133,6 +137,15 @@ export class FuseDevice {
 
   giveBack(request: Buffer): void {
     this.#buffers.give(request);
+  }
+
+  /** Makes the kernel drop what it has cached of a node's content; resolves when it has. */
+  async forgetPages(nodeId: number): Promise<void> {
+    if (this.#ended) return;
+    // On another thread: the kernel waits for reads of these pages, which we have to answer.
+    const message = Buffer.allocUnsafeSlow(NOTIFICATION_BYTES);
+    const length = notifyInvalInode(message, nodeId, 0, 0);
+    await writeDescriptorLater(this.#fd, message, length);
   }
 
   /** Sends a whole message. */

@@ -2,7 +2,7 @@
  * Who uses a database through the mount: its writers, its locks, the pins on its versions.
  */
 import { OpenduckError } from '../../proto/errors.js';
-import type { Clock } from '../../proto/ports.js';
+import type { Clock, Logger } from '../../proto/ports.js';
 import type { Version } from '../database/image.js';
 import type { LiveFile } from '../database/liveFile.js';
 import type { EngineDatabase } from '../engine.js';
@@ -105,10 +105,35 @@ export class DatabaseUse {
     const database = this.entry.database.name;
     if (process === 0) throw unknownCaller(database, what);
     const holder = this.lockHolder;
+    if (holder === process) this.#requireHeaderRead(process, what);
     if (holder === undefined || holder === process) return;
     throw new OpenduckError('BUSY', `${what}: process ${holder} holds the write lock`, {
       database,
       hint: 'Close the database there first.',
+    });
+  }
+
+  /** Throws STALE: see LiveFile.headerOwedBy. */
+  #requireHeaderRead(process: number, what: string): void {
+    const main = this.entry.database.files.get(MAIN_SUFFIX);
+    if (main?.headerOwedBy !== process) return;
+    throw new OpenduckError('STALE', `${what}: the database changed while it waited`, {
+      database: this.entry.database.name,
+    });
+  }
+
+  /**
+   * Throws STALE. DuckDB 2 reads the header before it has the lock and never again: what it would
+   * read and write now belongs to another time.
+   */
+  refuseStaleWriter(process: number | undefined, logger: Logger): never {
+    const { name } = this.entry.database;
+    const text =
+      'a process that waited for its turn to write goes on with what it had read before, and was ' +
+      'refused: it has to open the database again (DuckDB 1 reads again by itself)';
+    logger.warn({ database: name, process }, text);
+    throw new OpenduckError('STALE', `${name} changed while process ${process} waited`, {
+      database: name,
     });
   }
 

@@ -5,7 +5,12 @@
  *
  * A pin outlives its handle for a while, or until the thread opens the database again: `cp` closes
  * the database before it opens the WAL.
+ *
+ * DuckDB opens the database file several times before it locks it, and version 2 reads the header
+ * through one of these opens and the rest through another. So what a thread opens again, without
+ * having asked for a lock, is of the same commit point as before.
  */
+import type { MonotonicTime } from '../../proto/ids.js';
 import type { Clock } from '../../proto/ports.js';
 import type { Version } from '../database/image.js';
 import type { EngineDatabase } from '../engine.js';
@@ -19,6 +24,10 @@ export interface Pin {
   readonly entry: EngineDatabase;
   readonly version: Version;
   closed: boolean;
+  /** No lock was asked for since: the thread may only have had a look. */
+  probing: boolean;
+  /** When the thread began to look. */
+  readonly since: MonotonicTime;
 }
 
 /** All pins, by the name that was opened: what has a side file's name may change meanwhile. */
@@ -66,12 +75,30 @@ export class Pins {
 
   /** Takes a reference on the version. Replaces the thread's closed pins. */
   add({ thread, process }: Caller, entry: EngineDatabase, version: Version): Pin {
+    version.retain(); // it may be that of a pin that goes now
+    const probe = this.probeOf({ thread, process });
+    const since = probe?.entry === entry ? probe.since : this.#clock.monotonic();
     for (const old of this.#pins) {
       if (old.closed && old.process === process && old.thread === thread) this.#remove(old);
     }
-    const pin: Pin = { thread, process, entry, version: version.retain(), closed: false };
+    const state = { closed: false, probing: true, since };
+    const pin: Pin = { thread, process, entry, version, ...state };
     this.#pins.push(pin);
     return pin;
+  }
+
+  /** What the thread had a look at and goes on with. */
+  probeOf({ thread, process }: Caller): Pin | undefined {
+    const newest = this.#pins.findLast((p) => p.process === process && p.thread === thread);
+    if (newest === undefined || !newest.probing) return undefined;
+    return this.#clock.monotonic() - newest.since < LINGER_MS ? newest : undefined;
+  }
+
+  /** The thread asks for a lock: what it opens next is a new beginning. */
+  endProbe({ thread, process }: Caller): void {
+    for (const pin of this.#pins) {
+      if (pin.process === process && pin.thread === thread) pin.probing = false;
+    }
   }
 
   /** The handle of the pin is closed. */

@@ -91,6 +91,14 @@ export function writeDescriptor(fd: number, buffer: Buffer, length: number): num
   return n < 0 ? -koffi.errno() : n;
 }
 
+/**
+ * The same on a pool thread; the buffer must not move or change meanwhile (nativeMemory). Resolves
+ * also when it failed.
+ */
+export function writeDescriptorLater(fd: number, buffer: Buffer, length: number): Promise<void> {
+  return new Promise((resolve) => call.write.async(fd, buffer, length, () => resolve()));
+}
+
 /** struct pollfd { int fd; short events; short revents } */
 const POLLFD_BYTES = 8;
 const REVENTS = 6;

@@ -10,9 +10,9 @@ import { createInterface } from 'node:readline';
 export type FileRequest =
   | readonly ['open', slot: number, path: string, flags: number]
   | readonly ['write', slot: number, text: string, at: number]
-  /** From the beginning. */
-  | readonly ['read', slot: number]
-  | readonly ['fsync' | 'close' | 'lock', slot: number]
+  /** From the beginning, or from somewhere else. */
+  | readonly ['read', slot: number, at?: number]
+  | readonly ['fsync' | 'close' | 'lock' | 'lockShared', slot: number]
   /** A child that executes another program, which does not inherit the descriptors, and ends. */
   | readonly ['runChild']
   /** A child that inherits a descriptor and lives on until `endChild`. */
@@ -22,8 +22,11 @@ export type FileRequest =
 export type FileAnswer = number | string;
 
 const F_SETLK = 6;
+const F_RDLCK = 0;
 const F_WRLCK = 1;
 const FLOCK_BYTES = 32;
+/** libuv has no name for it. */
+const ESTALE = 116;
 /** No child lives longer, whatever happens. */
 const CHILD_SECONDS = '60';
 
@@ -40,19 +43,19 @@ function descriptor(slot: number): number {
   return fd;
 }
 
-/** Of the whole file, for writing; without waiting. */
-function lock(fd: number): FileAnswer {
+/** Of the whole file; without waiting. */
+function lock(fd: number, type: number): FileAnswer {
   const flock = Buffer.alloc(FLOCK_BYTES);
-  flock.writeInt16LE(F_WRLCK, 0);
+  flock.writeInt16LE(type, 0);
   if (fcntl(fd, F_SETLK, flock) === 0) return 0;
   const { EAGAIN, EACCES } = koffi.os.errno;
   const errno = koffi.errno();
   return errno === EAGAIN || errno === EACCES ? '!EAGAIN' : `!${errno}`; // either may refuse
 }
 
-function read(fd: number): string {
+function read(fd: number, at: number): string {
   const bytes = Buffer.alloc(1 << 16);
-  return bytes.subarray(0, fs.readSync(fd, bytes, 0, bytes.length, 0)).toString();
+  return bytes.subarray(0, fs.readSync(fd, bytes, 0, bytes.length, at)).toString();
 }
 
 async function endChild(): Promise<void> {
@@ -69,7 +72,7 @@ async function perform(request: FileRequest): Promise<FileAnswer> {
     case 'write':
       return fs.writeSync(descriptor(request[1]), Buffer.from(request[2]), 0, null, request[3]);
     case 'read':
-      return read(descriptor(request[1]));
+      return read(descriptor(request[1]), request[2] ?? 0);
     case 'fsync':
       fs.fsyncSync(descriptor(request[1]));
       return 0;
@@ -78,7 +81,9 @@ async function perform(request: FileRequest): Promise<FileAnswer> {
       slots.delete(request[1]);
       return 0;
     case 'lock':
-      return lock(descriptor(request[1]));
+      return lock(descriptor(request[1]), F_WRLCK);
+    case 'lockShared':
+      return lock(descriptor(request[1]), F_RDLCK);
     case 'runChild':
       return spawnSync('true').status ?? -1;
     case 'startChild': {
@@ -96,7 +101,7 @@ async function perform(request: FileRequest): Promise<FileAnswer> {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const answer = await perform(JSON.parse(line) as FileRequest).catch(
-    (error: NodeJS.ErrnoException) => `!${error.code ?? error.message}`,
+    (error: NodeJS.ErrnoException) => `!${error.errno === -ESTALE ? 'ESTALE' : error.code}`,
   );
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }

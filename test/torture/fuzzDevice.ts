@@ -96,6 +96,7 @@ export class FakeMount {
       root,
       readOnly: false,
       backing: noBacking,
+      forgetPages: async () => {},
       logger,
       clock: systemClock,
     });

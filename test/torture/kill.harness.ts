@@ -51,7 +51,7 @@ async function round(seed: number, timeIsUp: () => boolean): Promise<Round> {
 
 export const harness: TortureHarness = {
   name: 'kill',
-  share: 3,
+  share: 4,
   claim:
     'G4, G5: writer, readers and daemon are killed with -9 at random moments; every acknowledged ' +
     'commit is there afterwards, read-only and read-write, and nothing is torn',

@@ -224,7 +224,7 @@ const howToRepeat = (seed: number): string =>
 
 export const harness: TortureHarness = {
   name: 'model',
-  share: 2,
+  share: 4,
   claim:
     'docs/semantics.md as a whole, G1–G3: what random operations of three processes on a mount ' +
     'answer is what a model in memory answers',

@@ -126,6 +126,7 @@ export class Reference extends ReferenceFiles {
     if (type === LockType.READ && access === OpenFlag.WRONLY) return 'EBADF';
     const { client, source, database } = handle;
     if (database.dropped) return undefined;
+    this.endProbe(handle);
     if (!isFile(source)) return 0; // images never change: everybody may lock them
     if (type !== LockType.UNLOCK && conflictOf(source, client, type) !== undefined) return 'EAGAIN';
     source.locks = source.locks.filter((lock) => lock.handle !== handle);
@@ -229,6 +230,7 @@ export class Reference extends ReferenceFiles {
     }
     this.databases.delete(name.database);
     this.databases.set(to.database, database);
+    database.index = to.database;
     return 0;
   }
 

@@ -56,9 +56,22 @@ export class ReferenceFiles {
       const file = database.files.get(suffix);
       return file?.live ? file : file?.synced;
     }
-    const pin = suffix === MAIN ? undefined : this.#pinOf(client, index);
+    const pin = suffix === MAIN ? this.#probeOf(client, index) : this.#pinOf(client, index);
     const version = pin?.database === database ? pin.version : database.head;
     return version.get(suffix);
+  }
+
+  /** Who opens the database file again without a lock in between is still having a look. */
+  #probeOf(client: number, index: number): ModelPin | undefined {
+    const pin = this.#pinOf(client, index);
+    return pin?.probing ? pin : undefined;
+  }
+
+  /** A lock was asked for through the handle. */
+  protected endProbe({ client, database }: ModelHandle): void {
+    for (const pin of this.pins) {
+      if (pin.client === client && pin.index === database.index) pin.probing = false;
+    }
   }
 
   #pinOf(client: number, index: number): ModelPin | undefined {
@@ -131,8 +144,11 @@ export class ReferenceFiles {
     let pin: ModelHandle['pin'];
     if (!isFile(seen) && name.suffix === MAIN && name.ref === undefined) {
       const index = name.database;
+      const probe = this.#probeOf(client, index);
+      const isNewest = database.head.get(MAIN) === seen;
+      const version = isNewest || probe === undefined ? database.head : probe.version;
       this.pins = this.pins.filter((p) => p.open || p.client !== client || p.index !== index);
-      pin = { client, index, database, version: database.head, open: true };
+      pin = { client, index, database, version, open: true, probing: true };
       this.pins.push(pin);
     }
     this.handles.push({
@@ -152,7 +168,7 @@ export class ReferenceFiles {
     const { name, flags, mode } = action;
     let database = this.databases.get(name.database);
     if (database === undefined) {
-      database = newDatabase();
+      database = newDatabase(name.database);
       this.databases.set(name.database, database);
     }
     if (isBusy(database, client)) return 'EBUSY';

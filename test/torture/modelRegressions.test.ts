@@ -96,6 +96,19 @@ const SEQUENCES: Readonly<Record<string, readonly Operation[]>> = {
     ...does(1, open(1, wal, RDWR | CREAT)),
     ...does(2, stat(wal), { op: 'rename', name: wal, to: bak }),
   ],
+  'what a name is promised to mean comes before what it meant in a removed database': [
+    ...does(0, open(0, main, RDWR | CREAT)),
+    ...does(1, open(5, main)),
+    ...does(0, { op: 'unlink', name: main }, open(1, wal, WRONLY | CREAT), close(0)),
+    ...does(0, open(0, main, RDWR | CREAT)),
+    ...does(1, open(3, main), close(3), { op: 'truncate', name: wal, size: 5998 }),
+  ],
+  'a side file that was the database file for a moment is opened for writing': [
+    ...does(0, open(2, wal, RDWR | CREAT)),
+    ...does(2, open(0, main, RDWR | CREAT), close(0), open(1, main)),
+    ...does(2, { op: 'rename', name: wal, to: main }, { op: 'rename', name: main, to: wal }),
+    ...does(0, open(0, wal, RDWR), write(0, 10)),
+  ],
   'the lock on a removed database is in nobody’s way': [
     ...does(2, open(0, main, RDWR | CREAT)),
     ...does(1, open(0, main, RDWR), lock(0, LockType.WRITE), { op: 'unlink', name: main }),

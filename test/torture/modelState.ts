@@ -39,9 +39,13 @@ export interface ModelPin {
   readonly database: ModelDatabase;
   readonly version: ModelVersion;
   open: boolean;
+  /** The client has asked for no lock since. */
+  probing: boolean;
 }
 
 export interface ModelDatabase {
+  /** Its name, also when it is dropped. */
+  index: number;
   /** By suffix. */
   readonly files: Map<string, ModelFile>;
   head: ModelVersion;
@@ -68,8 +72,14 @@ export const COMPANIONS = ['.duckdb.wal', '.duckdb.wal.checkpoint', '.duckdb.wal
 
 export const isFile = (source: ModelImage | ModelFile): source is ModelFile => 'live' in source;
 
-export function newDatabase(): ModelDatabase {
-  return { files: new Map(), head: new Map(), dropped: false, snapshots: new Map() };
+export function newDatabase(index: number): ModelDatabase {
+  return {
+    index,
+    files: new Map(),
+    head: new Map(),
+    dropped: false,
+    snapshots: new Map(),
+  };
 }
 
 const NOTHING = Buffer.alloc(0);
