@@ -27,7 +27,7 @@ export function getlk(fs: FileSystem, call: Call): Answer {
 /** Who asks for a lock is past having a look: see use/pins.ts. */
 function endProbe(fs: FileSystem, node: FileNode, thread: number): void {
   const process = fs.callers.processOf(thread);
-  fs.pins.of(node.entry.database.name, undefined).endProbe({ thread, process });
+  fs.pins.endProbe(node.entry.database.name, { thread, process });
 }
 
 /**

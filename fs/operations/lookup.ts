@@ -103,9 +103,9 @@ function lookupFile(
   return undefined;
 }
 
-/** The database file as the thread had a look at it, when it has changed since. */
+/** The database file as the thread had a look at it. */
 function probedImage(fs: FileSystem, entry: EngineDatabase, caller: Caller): Image | undefined {
-  const probe = fs.pins.of(entry.database.name, undefined).probeOf(caller);
+  const probe = fs.pins.probeOf(entry.database.name, caller);
   return probe?.entry === entry ? probe.version.files.get(MAIN_SUFFIX) : undefined;
 }
 

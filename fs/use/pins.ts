@@ -56,6 +56,16 @@ export class PinTable {
     const key = ref === undefined ? name : `${name}@${ref}`;
     return this.#pins.get(key)?.find(caller);
   }
+
+  /** What the thread had a look at under a database's name, and goes on with. */
+  probeOf(name: string, caller: Caller): Pin | undefined {
+    return this.#pins.get(name)?.probeOf(caller);
+  }
+
+  /** The thread asks for a lock on a file of the database. */
+  endProbe(name: string, caller: Caller): void {
+    this.#pins.get(name)?.endProbe(caller);
+  }
 }
 
 export interface Caller {

@@ -237,6 +237,32 @@ test('a closed pin goes when its thread opens again or its process changes the s
   assert.deepEqual([a.references(), b.references(), c.references()], [0, 1, 0], 'given back once');
 });
 
+test('a thread goes on with what it had a look at, until it asks for a lock', () => {
+  const clock = new ManualClock();
+  const table = new PinTable(clock);
+  const pins = table.of('x', undefined);
+  const caller = { thread: 1, process: 1 };
+  const [a, b] = [newVersion(), newVersion()];
+  assert.equal(table.probeOf('x', caller), undefined);
+  pins.close(pins.add(caller, entry, a.version));
+  assert.equal(table.probeOf('x', caller)?.version, a.version);
+  assert.equal(table.probeOf('x', { thread: 2, process: 1 }), undefined, 'another thread');
+  assert.equal(table.probeOf('y', caller), undefined, 'another name');
+  clock.advance(6000);
+  const second = pins.add(caller, entry, a.version);
+  assert.equal(a.references(), 1, 'the first pin is replaced');
+  clock.advance(3999);
+  assert.equal(table.probeOf('x', caller), second);
+  clock.advance(1);
+  assert.equal(table.probeOf('x', caller), undefined, 'looking again and again comes to an end');
+  pins.close(second);
+  pins.add(caller, entry, b.version);
+  assert.equal(table.probeOf('x', caller)?.version, b.version, 'a new beginning');
+  table.endProbe('x', caller);
+  assert.equal(table.probeOf('x', caller), undefined);
+  assert.equal(pins.find(caller)?.version, b.version, 'its side files stay what they are');
+});
+
 test('pins are those of the name that was opened', () => {
   const table = new PinTable(new ManualClock());
   const caller = { thread: 1, process: 1 };
