@@ -103,10 +103,12 @@ function lookupFile(
   return undefined;
 }
 
-/** The database file as the thread had a look at it. */
+/** The database file as the thread had a look at it, if it still is that file. */
 function probedImage(fs: FileSystem, entry: EngineDatabase, caller: Caller): Image | undefined {
   const probe = fs.pins.probeOf(entry.database.name, caller);
-  return probe?.entry === entry ? probe.version.files.get(MAIN_SUFFIX) : undefined;
+  if (probe?.entry !== entry) return undefined;
+  const image = probe.version.files.get(MAIN_SUFFIX);
+  return image?.file === entry.database.files.get(MAIN_SUFFIX) ? image : undefined;
 }
 
 const NO_FILES: ReadonlyMap<string, Image> = new Map();

@@ -10,6 +10,9 @@ import type { TortureHarness, TortureOptions, TortureResult } from './harness.js
 import { KillTorture } from './killCycles.js';
 
 const CYCLES_PER_MOUNT = 50;
+/** A run of some minutes has so many cycles at least, however slow the machine is. */
+const LEAST_CYCLES = 500;
+const LONG_MS = 120_000;
 
 interface Round {
   readonly cycles: number;
@@ -57,8 +60,9 @@ export const harness: TortureHarness = {
     'commit is there afterwards, read-only and read-write, and nothing is torn',
   async run({ seed, budgetMs, log }: TortureOptions): Promise<TortureResult> {
     const end = performance.now() + budgetMs;
-    const timeIsUp = (): boolean => performance.now() > end;
-    const totals: Record<string, number> = {};
+    const totals: Record<string, number> = { cycles: 0 };
+    const least = budgetMs >= LONG_MS ? LEAST_CYCLES : 0;
+    const timeIsUp = (): boolean => performance.now() > end && totals['cycles']! >= least;
     const failures: string[] = [];
     for (let i = 0; failures.length === 0 && (i === 0 || !timeIsUp()); i++) {
       const { counts, failure } = await round((seed + i * 0x9e3779b9) % 2 ** 31, timeIsUp);

@@ -203,11 +203,12 @@ export class Reference extends ReferenceFiles {
   }
 
   #rename(client: number, { name, to }: Of<'rename'>): Answer | undefined {
-    if (this.look(client, name) === undefined) return 'ENOENT';
+    const seen = this.look(client, name);
+    if (seen === undefined) return 'ENOENT';
     if (this.names.file(name) === this.names.file(to)) return 0;
-    // The kernel finds what is pinned under that name, which may be the very same file: then it
+    // The kernel finds what is pinned under the new name, which may be the very same file: then it
     // has nothing to do.
-    if (this.former(client, to) !== undefined) return undefined;
+    if (this.former(client, to) !== undefined || this.look(client, to) === seen) return undefined;
     if (name.ref !== undefined) return 'EROFS';
     const database = this.databases.get(name.database);
     const file = database?.files.get(name.suffix);

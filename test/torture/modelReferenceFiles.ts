@@ -64,7 +64,9 @@ export class ReferenceFiles {
   /** Who opens the database file again without a lock in between is still having a look. */
   #probeOf(client: number, index: number): ModelPin | undefined {
     const pin = this.#pinOf(client, index);
-    return pin?.probing ? pin : undefined;
+    const file = pin?.version.get(MAIN)?.file;
+    const isStill = file !== undefined && this.databases.get(index)?.files.get(MAIN) === file;
+    return pin?.probing && isStill ? pin : undefined;
   }
 
   /** A lock was asked for through the handle. */
