@@ -5,7 +5,7 @@
  * what was tried, and exits 1 when a promise was refuted. With --report, writes
  * docs/reliability.md.
  */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -38,23 +38,35 @@ const countsText = (counts: TortureResult['counts']): string =>
     .map(([name, count]) => `${count.toLocaleString('en')} ${name}`)
     .join(', ');
 
-function report(runs: readonly Run[], seed: number, minutes: string): string {
-  const rows = runs.map(({ harness, seconds, result }) => {
-    const verdict = result.failures.length === 0 ? 'none' : `${result.failures.length}`;
-    return `| ${harness.name} | ${harness.claim} | ${countsText(result.counts)} | ${Math.round(seconds)} s | ${verdict} |`;
-  });
+/** A row for every harness; `--only` replaces those of its harness in a report that exists. */
+function rowsOf(runs: readonly Run[], seed: number, existing: string): string[] {
+  const rows = new Map<string, string>();
+  for (const line of existing.split('\n')) {
+    const name = /^\| (\w+) \| .* \| \d+ \| \w+ \|$/.exec(line)?.[1];
+    if (name !== undefined) rows.set(name, line);
+  }
+  for (const { harness, seconds, result } of runs) {
+    const { name, claim } = harness;
+    const refuted = result.failures.length === 0 ? 'none' : `${result.failures.length}`;
+    const time = `${Math.round(seconds)} s`;
+    const cells = [name, claim, countsText(result.counts), time, `${seed}`, refuted];
+    rows.set(name, `| ${cells.join(' | ')} |`);
+  }
+  return [...rows.values()];
+}
+
+function report(rows: readonly string[]): string {
   const memory = Math.round(totalmem() / 2 ** 30);
   return `# Reliability
 
 What was done to refute the promises of [semantics.md](semantics.md), and what came of it. This page is written by
 \`npm run torture -- --report docs/reliability.md\`; do not edit it.
 
-Run of ${new Date().toISOString().slice(0, 10)} with seed ${seed}: Linux ${release()}, Node ${process.version},
-${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${memory} GiB. To repeat it:
-\`npm run torture -- --minutes ${minutes} --seed ${seed}\`.
+${new Date().toISOString().slice(0, 10)}, Linux ${release()}, Node ${process.version},
+${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${memory} GiB. To repeat a row: \`npm run torture -- --only NAME --seed SEED\`.
 
-| harness | what it could refute | tried | time | refuted |
-|---|---|---|---|---|
+| harness | what it could refute | tried | time | seed | refuted |
+|---|---|---|---|---|---|
 ${rows.join('\n')}
 `;
 }
@@ -83,7 +95,11 @@ async function main(): Promise<void> {
     log(`  tried: ${countsText(result.counts)}`);
     for (const failure of result.failures) log(`  REFUTED: ${failure}`);
   }
-  if (values.report !== undefined) writeFileSync(values.report, report(runs, seed, values.minutes));
+  if (values.report !== undefined) {
+    const isPart = values.only !== undefined && existsSync(values.report);
+    const existing = isPart ? readFileSync(values.report, 'utf8') : '';
+    writeFileSync(values.report, report(rowsOf(runs, seed, existing)));
+  }
   const refuted = runs.reduce((n, run) => n + run.result.failures.length, 0);
   log(`${runs.length} harnesses, ${refuted} refutations, seed ${seed}`);
   process.exit(refuted === 0 ? 0 : 1);
