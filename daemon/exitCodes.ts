@@ -3,7 +3,7 @@ import { type ErrorCode, errorCode } from '../proto/errors.js';
 
 export const EXIT_OK = 0;
 export const EXIT_FAILURE = 1;
-const EXIT_USAGE = 2;
+export const EXIT_USAGE = 2;
 const EXIT_NOT_FOUND = 3;
 const EXIT_HELD_ELSEWHERE = 4;
 

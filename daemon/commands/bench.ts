@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import type { CommandModule } from 'yargs';
 import { OpenduckError } from '../../proto/errors.js';
 import { type Flags, optionalTextFlag } from '../commandContext.js';
+import { EXIT_USAGE } from '../exitCodes.js';
 
 const PROGRAM = fileURLToPath(new URL('../../scripts/bench.js', import.meta.url));
-const EXIT_USAGE = 2;
 
 /** Flags that the benchmark has under the same name. */
 const TEXT_FLAGS = ['size', 'rounds', 'only', 'json', 'html'] as const;
