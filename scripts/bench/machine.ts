@@ -1,5 +1,5 @@
 /** Where the figures come from. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { version as duckdbVersion } from '@duckdb/node-api';
 import { VERSION } from '../../daemon/version.js';
@@ -19,6 +19,13 @@ export interface Machine {
   readonly load: number;
 }
 
+/** Of ext4: a commit of a file system with a journal takes longer. */
+async function describeJournal(type: string, device: string): Promise<string> {
+  if (type !== 'ext4') return type;
+  const journals = await readdir('/proc/fs/jbd2').catch(() => []);
+  return journals.some((name) => name.startsWith(`${device}-`)) ? type : `${type} (no journal)`;
+}
+
 /** File system, device and its read-ahead. */
 async function describeDisk(dir: string): Promise<string> {
   const output = await must('df', ['--output=fstype,source', dir]);
@@ -26,7 +33,8 @@ async function describeDisk(dir: string): Promise<string> {
   const device = source.split('/').at(-1)!;
   const path = `/sys/class/block/${device}/queue/read_ahead_kb`;
   const ahead = await readFile(path, 'utf8').catch(() => undefined);
-  return `${type} on ${source}${ahead === undefined ? '' : `, read-ahead ${ahead.trim()} KiB`}`;
+  const readAhead = ahead === undefined ? '' : `, read-ahead ${ahead.trim()} KiB`;
+  return `${await describeJournal(type, device)} on ${source}${readAhead}`;
 }
 
 export async function describeMachine(dir: string): Promise<Machine> {
