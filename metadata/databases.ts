@@ -24,6 +24,11 @@ export async function readDatabase(db: Kysely<Schema>, id: DatabaseId): Promise<
 /**
  * Reads a database and keeps every other transaction that locks it out until this one ends. An
  * update to the same value is the row lock that both engines have. Throws NOT_FOUND.
+ *
+ * This is what isolates writers from each other (they run READ COMMITTED in Postgres, where every
+ * statement sees what was committed before it began): whoever changes a database, its snapshots or
+ * its lease locks its row first, reads second, and writes last. What it read can then not change
+ * under it. `sqlStore.ts` says what is left to the unique indexes.
  */
 export async function lockDatabase(
   trx: Transaction<Schema>,
@@ -31,7 +36,7 @@ export async function lockDatabase(
 ): Promise<DatabaseRecord> {
   const row = await trx
     .updateTable('database')
-    .set((eb) => ({ created_at: eb.ref('created_at') }))
+    .set((eb) => ({ head: eb.ref('head') }))
     .where('id', '=', id)
     .returningAll()
     .executeTakeFirst();
@@ -67,23 +72,36 @@ export async function createDatabase(
     .execute();
 }
 
-async function markDropped(trx: Transaction<Schema>, id: DatabaseId, at: WallTime): Promise<void> {
+/** Only while it has the name: whoever was found by it may be called otherwise meanwhile. */
+async function dropNamed(
+  trx: Transaction<Schema>,
+  { id, name }: DatabaseRecord,
+  at: WallTime,
+): Promise<void> {
   await trx
     .updateTable('database')
     .set({ dropped_at: at })
     .where('id', '=', id)
+    .where('name', '=', name)
     .where('dropped_at', 'is', null)
     .execute();
 }
 
-/** Drops whoever has the name. Throws NOT_FOUND for an unknown or dropped database. */
+/**
+ * Drops whoever has the name. Throws NOT_FOUND for an unknown or dropped database. Both rows are
+ * locked, in the order of their ids: renames that want each other's names must not wait for each
+ * other.
+ */
 export async function renameDatabase(
   trx: Transaction<Schema>,
   id: DatabaseId,
   name: string,
   at: WallTime,
 ): Promise<void> {
+  const rival = await findLive(trx, name);
+  if (rival !== undefined && rival.id < id) await lockDatabase(trx, rival.id);
   const database = await lockDatabase(trx, id);
+  if (rival !== undefined && rival.id > id) await lockDatabase(trx, rival.id);
   if (database.droppedAt !== undefined) {
     throw new OpenduckError('NOT_FOUND', `database '${database.name}' was dropped`, {
       database: database.name,
@@ -91,8 +109,9 @@ export async function renameDatabase(
     });
   }
   if (database.name === name) return;
+  // Again: locking may have taken a while.
   const replaced = await findLive(trx, name);
-  if (replaced !== undefined) await markDropped(trx, replaced.id, at);
+  if (replaced !== undefined) await dropNamed(trx, replaced, at);
   await trx.updateTable('database').set({ name }).where('id', '=', id).execute();
 }
 
@@ -102,8 +121,7 @@ export async function dropDatabase(
   id: DatabaseId,
   at: WallTime,
 ): Promise<void> {
-  await lockDatabase(trx, id);
-  await markDropped(trx, id, at);
+  await dropNamed(trx, await lockDatabase(trx, id), at);
 }
 
 /** Those that are not dropped, by name. */

@@ -3,7 +3,7 @@
  * when a lease is released (`expires_at` 0), because an epoch must never come back. A dropped
  * database can still be leased: recovery must be able to publish what was acknowledged.
  */
-import type { Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import { type DatabaseId, epoch, type WallTime, wallTime } from '../proto/ids.js';
 import { lockDatabase } from './databases.js';
@@ -14,17 +14,29 @@ import { formatTime } from './when.js';
 
 const RELEASED = wallTime(0);
 
-/** The lease as it stands, expired or not; undefined when there never was one. */
-export async function readLease(
-  trx: Transaction<Schema>,
+/** The store's clock. Asked for after the database was locked, since that may have taken a while. */
+export type Now = () => Promise<WallTime>;
+
+/** The newest lease, expired, released or not; undefined when there never was one. */
+export async function newestLease(
+  db: Kysely<Schema>,
   database: DatabaseId,
 ): Promise<Lease | undefined> {
-  const row = await trx
+  const row = await db
     .selectFrom('writer_lease')
     .selectAll()
     .where('database', '=', database)
     .executeTakeFirst();
   return row === undefined ? undefined : decodeLease(row);
+}
+
+/** As it stands, expired or not; undefined when there is none, or when it was released. */
+export async function readLease(
+  db: Kysely<Schema>,
+  database: DatabaseId,
+): Promise<Lease | undefined> {
+  const lease = await newestLease(db, database);
+  return lease === undefined || lease.expiresAt === RELEASED ? undefined : lease;
 }
 
 function requireTtl(ttlMs: number): void {
@@ -37,12 +49,13 @@ export async function acquireLease(
   trx: Transaction<Schema>,
   id: DatabaseId,
   holder: string,
-  now: WallTime,
+  clock: Now,
   ttlMs: number,
 ): Promise<Lease> {
   requireTtl(ttlMs);
   const database = await lockDatabase(trx, id);
-  const current = await readLease(trx, id);
+  const current = await newestLease(trx, id);
+  const now = await clock();
   if (current !== undefined && current.holder !== holder && current.expiresAt > now) {
     throw new OpenduckError(
       'BUSY',
@@ -76,11 +89,13 @@ export async function acquireLease(
 export async function renewLease(
   trx: Transaction<Schema>,
   lease: Lease,
-  now: WallTime,
+  clock: Now,
   ttlMs: number,
 ): Promise<Lease> {
   requireTtl(ttlMs);
-  const renewed: Lease = { ...lease, expiresAt: wallTime(now + ttlMs) };
+  // Locked first: whoever acquires must not take a lease for expired while it is being renewed.
+  const { name } = await lockDatabase(trx, lease.database);
+  const renewed: Lease = { ...lease, expiresAt: wallTime((await clock()) + ttlMs) };
   const row = await trx
     .updateTable('writer_lease')
     .set({ expires_at: renewed.expiresAt })
@@ -91,8 +106,7 @@ export async function renewLease(
     .returning('epoch')
     .executeTakeFirst();
   if (row !== undefined) return renewed;
-  const { name } = await lockDatabase(trx, lease.database);
-  const current = await readLease(trx, lease.database);
+  const current = await newestLease(trx, lease.database);
   const who =
     current === undefined || current.expiresAt === RELEASED
       ? 'it was released'
@@ -104,13 +118,18 @@ export async function renewLease(
   );
 }
 
-/** Does nothing when the lease is not held any more. */
-export async function releaseLease(trx: Transaction<Schema>, lease: Lease): Promise<void> {
-  await trx
+/**
+ * False when the lease is not held any more. One statement that asks for the epoch: it needs no
+ * lock, since an acquisition in between gives another epoch.
+ */
+export async function releaseLease(trx: Transaction<Schema>, lease: Lease): Promise<boolean> {
+  const row = await trx
     .updateTable('writer_lease')
     .set({ expires_at: RELEASED })
     .where('database', '=', lease.database)
     .where('holder', '=', lease.holder)
     .where('epoch', '=', lease.epoch)
-    .execute();
+    .returning('epoch')
+    .executeTakeFirst();
+  return row !== undefined;
 }

@@ -1,7 +1,8 @@
 /**
  * Brings the tables to the version that this program knows, one transaction for each step, so that
  * a kill at any moment leaves a version whole or not there. A step that was released is never
- * edited: add another one.
+ * edited: add another one. None of its statements may take longer than the engines let any take
+ * (8 s in Postgres, where other hosts that start wait for it for 6 s).
  */
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
@@ -97,18 +98,32 @@ export const MIGRATIONS: readonly Migration[] = [
   },
 ];
 
-async function currentVersion(trx: Transaction<Schema>): Promise<number> {
-  await trx.schema
-    .createTable('schema_version')
-    .ifNotExists()
-    .addColumn('version', 'integer', (c) => c.primaryKey())
-    .addColumn('name', 'text', (c) => c.notNull())
-    .execute();
+/** What migrations need of an engine that SQL has no common words for. */
+export interface SchemaAccess {
+  /** Keeps every other process from migrating until the transaction ends. */
+  lock(trx: Transaction<Schema>): Promise<void>;
+  hasTable(trx: Transaction<Schema>, name: keyof Schema): Promise<boolean>;
+}
+
+async function currentVersion(trx: Transaction<Schema>, access: SchemaAccess): Promise<number> {
+  // Not IF NOT EXISTS: that asks for the right to create tables even when there is none to create.
+  if (!(await access.hasTable(trx, 'schema_version'))) {
+    await createVersions(trx);
+    return 0;
+  }
   const row = await trx
     .selectFrom('schema_version')
     .select((eb) => eb.fn.max('version').as('version'))
     .executeTakeFirst();
   return row === undefined || row.version === null ? 0 : wholeNumber(row.version, 'schema version');
+}
+
+async function createVersions(trx: Transaction<Schema>): Promise<void> {
+  await trx.schema
+    .createTable('schema_version')
+    .addColumn('version', 'integer', (c) => c.primaryKey())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .execute();
 }
 
 function refuseNewer(current: number, known: number): void {
@@ -127,13 +142,17 @@ function refuseNewer(current: number, known: number): void {
  */
 export async function migrate(
   db: Kysely<Schema>,
+  access: SchemaAccess,
   logger: Logger,
   migrations: readonly Migration[] = MIGRATIONS,
 ): Promise<number> {
+  // Read committed: what is read after the lock was had must be what the holder before committed.
+  const transaction = () => db.transaction().setIsolationLevel('read committed');
   for (;;) {
     // The version is read again in every transaction: another process may have been faster.
-    const ran = await db.transaction().execute(async (trx) => {
-      const current = await currentVersion(trx);
+    const ran = await transaction().execute(async (trx) => {
+      await access.lock(trx);
+      const current = await currentVersion(trx, access);
       refuseNewer(current, migrations.length);
       const next = migrations[current];
       if (next === undefined) return undefined;

@@ -1,7 +1,7 @@
 /**
  * WHEN → snapshot. when.ts says what the forms are; this file looks them up.
  */
-import type { Kysely } from 'kysely';
+import type { Kysely, Selectable } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import type { DatabaseId, WallTime } from '../proto/ids.js';
 import { readDatabase } from './databases.js';
@@ -32,7 +32,7 @@ function snapshotsOf(db: Kysely<Schema>, database: DatabaseRecord) {
   return db.selectFrom('snapshot').selectAll().where('database', '=', database.id);
 }
 
-const decode = (row: SnapshotTable | undefined) =>
+const decode = (row: Selectable<SnapshotTable> | undefined) =>
   row === undefined ? undefined : decodeSnapshot(row);
 
 async function byPrefix(

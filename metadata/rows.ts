@@ -2,6 +2,7 @@
  * Rows ↔ records. Decoding trusts nothing: a number that is no whole number below 2^53, a text that
  * is none, an id that is no UUID or a list that is no JSON is CORRUPT, never a wrong value.
  */
+import type { Insertable, Selectable } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import { databaseId, epoch, layerId, snapshotId, versionNumber, wallTime } from '../proto/ids.js';
 import type {
@@ -37,7 +38,8 @@ function corrupt(what: string, cause?: unknown): OpenduckError {
 
 /** A whole number ≥ 0 below 2^53. Drivers hand 64-bit values out as numbers, text or bigints. */
 export function wholeNumber(value: number | string | bigint | null, what: string): number {
-  const number = value === null ? Number.NaN : Number(value);
+  const none = value === null || (typeof value === 'string' && !/^[0-9]+$/.test(value));
+  const number = none ? Number.NaN : Number(value);
   if (!Number.isSafeInteger(number) || number < 0) throw corrupt(`${what} is ${value}`);
   return number;
 }
@@ -75,7 +77,7 @@ function decodeFiles(json: string, snapshot: string): SnapshotFile[] {
 }
 
 /** Throws CORRUPT. */
-export function decodeDatabase(row: DatabaseTable): DatabaseRecord {
+export function decodeDatabase(row: Selectable<DatabaseTable>): DatabaseRecord {
   const what = `database ${row.id}`;
   return {
     id: id(databaseId, row.id, what),
@@ -90,7 +92,7 @@ export function decodeDatabase(row: DatabaseTable): DatabaseRecord {
 }
 
 /** Throws CORRUPT. */
-export function decodeSnapshot(row: SnapshotTable): SnapshotRecord {
+export function decodeSnapshot(row: Selectable<SnapshotTable>): SnapshotRecord {
   const what = `snapshot ${row.id}`;
   if (!REASONS.has(row.reason)) throw corrupt(`reason of ${what} is '${row.reason}'`);
   return {
@@ -109,7 +111,7 @@ export function decodeSnapshot(row: SnapshotTable): SnapshotRecord {
 }
 
 /** Throws CORRUPT. */
-export function decodeLayer(row: LayerTable): LayerRecord {
+export function decodeLayer(row: Selectable<LayerTable>): LayerRecord {
   const what = `layer ${row.id}`;
   return {
     id: id(layerId, row.id, what),
@@ -122,7 +124,7 @@ export function decodeLayer(row: LayerTable): LayerRecord {
 }
 
 /** Throws CORRUPT. */
-export function decodeLease(row: WriterLeaseTable): Lease {
+export function decodeLease(row: Selectable<WriterLeaseTable>): Lease {
   const what = `lease of database ${row.database}`;
   return {
     database: id(databaseId, row.database, what),
@@ -132,7 +134,7 @@ export function decodeLease(row: WriterLeaseTable): Lease {
   };
 }
 
-export function encodeSnapshot(snapshot: SnapshotRecord): SnapshotTable {
+export function encodeSnapshot(snapshot: SnapshotRecord): Insertable<SnapshotTable> {
   return {
     id: snapshot.id,
     database: snapshot.database,
@@ -148,7 +150,7 @@ export function encodeSnapshot(snapshot: SnapshotRecord): SnapshotTable {
   };
 }
 
-export function encodeLayer(layer: LayerRecord): LayerTable {
+export function encodeLayer(layer: LayerRecord): Insertable<LayerTable> {
   return {
     id: layer.id,
     database: layer.database,

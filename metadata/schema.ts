@@ -3,6 +3,11 @@
  * times are milliseconds since 1970 (UTC) in bigint columns, lists are JSON in text columns.
  * Created by migrations.ts; turned into records by rows.ts.
  */
+import type { ColumnType } from 'kysely';
+
+/** A bigint column. Postgres hands it out as text, so that no bit is lost. */
+type Whole = ColumnType<number | string, number, number>;
+type WholeOrNull = ColumnType<number | string | null, number | null, number | null>;
 
 export interface DatabaseTable {
   readonly id: string;
@@ -10,8 +15,8 @@ export interface DatabaseTable {
   readonly name: string;
   /** A snapshot of this database, or null before the first publication. */
   readonly head: string | null;
-  readonly created_at: number;
-  readonly dropped_at: number | null;
+  readonly created_at: Whole;
+  readonly dropped_at: WholeOrNull;
 }
 
 export interface SnapshotTable {
@@ -19,24 +24,24 @@ export interface SnapshotTable {
   readonly database: string;
   readonly parent: string | null;
   /** 1, 2, 3, … within a database. */
-  readonly sequence: number;
-  readonly version: number;
-  readonly commit_time: number;
-  readonly published_at: number;
+  readonly sequence: Whole;
+  readonly version: Whole;
+  readonly commit_time: Whole;
+  readonly published_at: Whole;
   readonly reason: string;
   /** Given by the user; unique within a database. */
   readonly name: string | null;
   /** JSON: `[{"name": string, "size": bytes}, …]`. */
   readonly files: string;
-  readonly epoch: number;
+  readonly epoch: Whole;
 }
 
 export interface LayerTable {
   readonly id: string;
   readonly database: string;
   readonly object_key: string;
-  readonly object_bytes: number;
-  readonly data_bytes: number;
+  readonly object_bytes: Whole;
+  readonly data_bytes: Whole;
   /** 16 hexadecimal digits. */
   readonly index_checksum: string;
 }
@@ -52,9 +57,9 @@ export interface WriterLeaseTable {
   readonly database: string;
   readonly holder: string;
   /** Kept after a release, so that it never repeats. */
-  readonly epoch: number;
+  readonly epoch: Whole;
   /** 0: released. */
-  readonly expires_at: number;
+  readonly expires_at: Whole;
 }
 
 export interface SchemaVersionTable {

@@ -4,9 +4,9 @@
 import type { Kysely, Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import type { DatabaseId, LayerId, SnapshotId } from '../proto/ids.js';
-import { lockDatabase, readDatabase } from './databases.js';
+import { lockDatabase } from './databases.js';
 import { requirePublication, requireStack } from './invariants.js';
-import { readLease } from './leases.js';
+import { newestLease } from './leases.js';
 import {
   decodeLayer,
   decodeSnapshot,
@@ -143,7 +143,7 @@ export async function publish(trx: Transaction<Schema>, publication: Publication
       { database: database.name },
     );
   }
-  const lease = await readLease(trx, database.id);
+  const lease = await newestLease(trx, database.id);
   const parent =
     snapshot.parent === undefined ? undefined : await findSnapshot(trx, snapshot.parent);
   const knownLayers = await knownAmong(trx, olderLayers(stack, newLayers));
@@ -166,14 +166,17 @@ export async function publish(trx: Transaction<Schema>, publication: Publication
     .execute();
 }
 
-/** Throws BUSY when the stack is not `expected`, NOT_FOUND, CORRUPT. Old layers stay known. */
+/**
+ * Resolves to the snapshot's database. Throws BUSY when the stack is not `expected`, NOT_FOUND,
+ * CORRUPT. Old layers stay known.
+ */
 export async function replaceStack(
   trx: Transaction<Schema>,
   id: SnapshotId,
   expected: readonly LayerId[],
   newLayers: readonly LayerRecord[],
   stack: readonly LayerId[],
-): Promise<void> {
+): Promise<DatabaseId> {
   const { files, database: owner } = await readSnapshot(trx, id);
   const database = await lockDatabase(trx, owner);
   const current = await readStack(trx, id);
@@ -191,21 +194,25 @@ export async function replaceStack(
   await insertLayers(trx, newLayers);
   await trx.deleteFrom('snapshot_layer').where('snapshot', '=', id).execute();
   await insertStack(trx, id, stack);
+  return owner;
 }
 
-/** Throws INVALID_ARGUMENT for a bad name, ALREADY_EXISTS, NOT_FOUND. */
+/**
+ * Resolves to the snapshot's database. Throws INVALID_ARGUMENT for a bad name, ALREADY_EXISTS,
+ * NOT_FOUND.
+ */
 export async function nameSnapshot(
   trx: Transaction<Schema>,
   id: SnapshotId,
   name: string | undefined,
-): Promise<void> {
+): Promise<DatabaseId> {
   const { database: owner } = await readSnapshot(trx, id);
-  if (name !== undefined) {
-    await requireFreeName(trx, await readDatabase(trx, owner), id, name);
-  }
+  const database = await lockDatabase(trx, owner);
+  if (name !== undefined) await requireFreeName(trx, database, id, name);
   await trx
     .updateTable('snapshot')
     .set({ name: name ?? null })
     .where('id', '=', id)
     .execute();
+  return owner;
 }

@@ -3,8 +3,12 @@
  * snapshot, and who may write. Every method is one transaction; a returned promise that resolved
  * is durable. Implementations pass the conformance suite in test/metadata/.
  *
+ * Whether a lease has run out is decided by the store's own clock, never by a caller's: the clocks
+ * of hosts differ.
+ *
  * Errors: NOT_FOUND, ALREADY_EXISTS, LEASE_LOST, BUSY (lease held elsewhere, parent is not the head
- * any more), CORRUPT (an invariant would be broken), DISK_FULL, IO.
+ * any more), CORRUPT (an invariant would be broken), DISK_FULL, UNAVAILABLE (the store cannot be
+ * reached; a change that was under way may have happened: read again), IO.
  */
 import type {
   DatabaseId,
@@ -68,7 +72,13 @@ export interface Lease {
   readonly database: DatabaseId;
   readonly holder: string;
   readonly epoch: Epoch;
+  /** By the store's clock: for messages, never to be compared with a clock of ours. */
   readonly expiresAt: WallTime;
+}
+
+export interface Subscription {
+  /** Nothing is called any more afterwards. */
+  close(): Promise<void>;
 }
 
 export interface Publication {
@@ -80,6 +90,9 @@ export interface Publication {
 }
 
 export interface MetadataStore {
+  /** Other hosts may use the same metadata. */
+  readonly shared: boolean;
+
   /** Throws ALREADY_EXISTS when a database that is not dropped has the name. */
   createDatabase(database: { id: DatabaseId; name: string; createdAt: WallTime }): Promise<void>;
   /** A database that has the new name already is dropped in the same transaction. */
@@ -115,10 +128,19 @@ export interface MetadataStore {
   /**
    * Epoch + 1. BUSY when another holder's lease has not expired; the same holder may take it again.
    */
-  acquireLease(database: DatabaseId, holder: string, now: WallTime, ttlMs: number): Promise<Lease>;
-  /** LEASE_LOST when somebody took it. */
-  renewLease(lease: Lease, now: WallTime, ttlMs: number): Promise<Lease>;
+  acquireLease(database: DatabaseId, holder: string, ttlMs: number): Promise<Lease>;
+  /** `ttlMs` from now on. LEASE_LOST when somebody took it. */
+  renewLease(lease: Lease, ttlMs: number): Promise<Lease>;
   releaseLease(lease: Lease): Promise<void>;
+  /** As it stands, expired or not; undefined when there is none, or when it was released. */
+  readLease(database: DatabaseId): Promise<Lease | undefined>;
+
+  /**
+   * `onChange`: a hint that another host may have changed databases, heads or leases. Hints come
+   * more often than changes, and also when a lost connection is back; a store that is not shared
+   * never gives one.
+   */
+  subscribe(onChange: () => void): Promise<Subscription>;
 
   /** Reads all and checks all invariants; the sentences say what is wrong, empty is good. */
   check(): Promise<string[]>;

@@ -7,13 +7,14 @@
 import { Kysely } from 'kysely';
 import Libsql from 'libsql/promise';
 import { OpenduckError } from '../../proto/errors.js';
-import type { Logger } from '../../proto/ports.js';
+import type { Clock, Logger } from '../../proto/ports.js';
 import { metadataError } from '../errors.js';
 import { migrate } from '../migrations.js';
 import type { Schema } from '../schema.js';
 import { SqlStore } from '../sqlStore.js';
 import type { MetadataStore } from '../store.js';
 import { type SqliteDatabase, sqliteDialect } from './dialect.js';
+import { sqliteEngine, sqliteSchema } from './engine.js';
 
 /** Milliseconds to wait for another process that has the file locked, before UNAVAILABLE. */
 const BUSY_TIMEOUT = 5000;
@@ -68,11 +69,16 @@ async function integrity(database: SqliteDatabase): Promise<string[]> {
 }
 
 /**
- * Opens the file, creates it when it is missing (its directory must exist), and migrates it.
+ * Opens the file, creates it when it is missing (its directory must exist), and migrates it. Leases
+ * run by `clock`.
  * Throws UNAVAILABLE (written by a newer openduck-fuse, or locked by another process), CORRUPT (no
  * SQLite file), UNSUPPORTED (a file system without the locks of WAL), DISK_FULL, IO.
  */
-export async function openSqliteStore(path: string, logger: Logger): Promise<MetadataStore> {
+export async function openSqliteStore(
+  path: string,
+  clock: Clock,
+  logger: Logger,
+): Promise<MetadataStore> {
   const doing = `open ${path}`;
   let database: SqliteDatabase;
   try {
@@ -83,15 +89,13 @@ export async function openSqliteStore(path: string, logger: Logger): Promise<Met
   const db = new Kysely<Schema>({ dialect: sqliteDialect(database) });
   try {
     await configure(database, path);
-    await migrate(db, logger);
+    await migrate(db, sqliteSchema, logger);
   } catch (error) {
     // Both, because a Kysely that ran nothing yet does not close its database; twice does no harm.
     await db.destroy();
     database.close();
     throw metadataError(error, doing);
   }
-  return new SqlStore({
-    db,
-    integrity: () => db.connection().execute(() => integrity(database)),
-  });
+  const check = () => db.connection().execute(() => integrity(database));
+  return new SqlStore(sqliteEngine(db, clock, check));
 }

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MetadataStore } from '../../metadata/store.js';
 import { epoch, versionNumber, wallTime } from '../../proto/ids.js';
+import { leaseConformance } from './conformanceLeases.js';
 import { resolutionConformance } from './conformanceResolve.js';
 import {
   dbId,
@@ -21,6 +22,8 @@ import {
 
 export interface StoreUnderTest {
   readonly store: MetadataStore;
+  /** As if the clock by which the store's leases run had gone on by that much. */
+  passTime(ms: number): Promise<void>;
   /** Closes the store and opens the same data again. */
   reopen(): Promise<MetadataStore>;
   /** Closes whatever is open and removes the data. */
@@ -110,10 +113,11 @@ function publicationCases(check: Case): void {
     assert.deepEqual(await store.check(), []);
   });
 
-  check('only the newest epoch publishes', async ({ store }) => {
+  check('only the newest epoch publishes', async ({ store, passTime }) => {
     const writer = await startWriter(store);
     await writer.publish();
-    await store.acquireLease(dbId(1), 'host-b', at(TTL), TTL);
+    await passTime(TTL);
+    await store.acquireLease(dbId(1), 'host-b', TTL);
     await refuses(writer.publish(), 'LEASE_LOST', /'x'.*host-b/);
     await refuses(writer.publish({ epoch: epoch(3) }), 'LEASE_LOST');
     await writer.publish({ epoch: epoch(2) });
@@ -190,7 +194,7 @@ function publicationCases(check: Case): void {
   check('a dropped database can still be published to', async ({ store }) => {
     const writer = await startWriter(store);
     await store.dropDatabase(dbId(1), at(1));
-    await store.acquireLease(dbId(1), 'host-a', at(2), TTL);
+    await store.acquireLease(dbId(1), 'host-a', TTL);
     const { id } = await writer.publish({ epoch: epoch(2) });
     assert.equal((await store.getDatabase(dbId(1))).head, id);
   });
@@ -258,48 +262,10 @@ function stackCases(check: Case): void {
   });
 }
 
-function leaseCases(check: Case): void {
-  check('a lease has one holder until it expires', async ({ store }) => {
-    await store.createDatabase({ id: dbId(1), name: 'x', createdAt: at(0) });
-    const first = await store.acquireLease(dbId(1), 'a', at(0), TTL);
-    assert.deepEqual(first, { database: dbId(1), holder: 'a', epoch: 1, expiresAt: at(TTL) });
-    await refuses(store.acquireLease(dbId(1), 'b', at(TTL - 1), TTL), 'BUSY', /'x'.* a,/);
-    const second = await store.acquireLease(dbId(1), 'b', at(TTL), TTL);
-    assert.equal(second.epoch, 2);
-    const renewed = await store.renewLease(second, at(TTL + 5), TTL);
-    assert.deepEqual(renewed, { ...second, expiresAt: at(2 * TTL + 5) });
-    await refuses(store.acquireLease(dbId(1), 'a', at(2 * TTL + 4), TTL), 'BUSY');
-    await refuses(store.renewLease(first, at(TTL + 5), TTL), 'LEASE_LOST', /'x'.*b has epoch 2/);
-    await refuses(store.acquireLease(dbId(9), 'a', at(0), TTL), 'NOT_FOUND');
-    await refuses(store.acquireLease(dbId(1), 'b', at(0), 0), 'INVALID_ARGUMENT');
-  });
-
-  check('the same holder takes its lease again, the older epoch is lost', async (home) => {
-    await home.store.createDatabase({ id: dbId(1), name: 'x', createdAt: at(0) });
-    const first = await home.store.acquireLease(dbId(1), 'a', at(0), TTL);
-    const store = await home.reopen();
-    const second = await store.acquireLease(dbId(1), 'a', at(1), TTL);
-    assert.equal(second.epoch, 2);
-    await refuses(store.renewLease(first, at(2), TTL), 'LEASE_LOST');
-    await store.releaseLease(first);
-    await store.renewLease(second, at(3), TTL);
-  });
-
-  check('a released lease is free at once, its epoch is never given again', async ({ store }) => {
-    await store.createDatabase({ id: dbId(1), name: 'x', createdAt: at(0) });
-    const first = await store.acquireLease(dbId(1), 'a', at(0), TTL);
-    await store.releaseLease(first);
-    await store.releaseLease(first);
-    await refuses(store.renewLease(first, at(1), TTL), 'LEASE_LOST', /released/);
-    assert.equal((await store.acquireLease(dbId(1), 'b', at(1), TTL)).epoch, 2);
-  });
-
-  check('an expired lease that nobody took can be renewed', async ({ store }) => {
-    await store.createDatabase({ id: dbId(1), name: 'x', createdAt: at(0) });
-    const lease = await store.acquireLease(dbId(1), 'a', at(0), TTL);
-    const renewed = await store.renewLease(lease, at(5 * TTL), TTL);
-    assert.equal(renewed.expiresAt, at(6 * TTL));
-    await refuses(store.acquireLease(dbId(1), 'b', at(5 * TTL), TTL), 'BUSY');
+function lifeCases(check: Case): void {
+  check('a subscription can be closed', async ({ store }) => {
+    const subscription = await store.subscribe(() => {});
+    await subscription.close();
   });
 
   check('a closed store says so', async ({ store }) => {
@@ -324,6 +290,7 @@ export function metadataConformance(name: string, open: OpenStore): void {
   databaseCases(check);
   publicationCases(check);
   stackCases(check);
-  leaseCases(check);
+  leaseConformance(check);
   resolutionConformance(check);
+  lifeCases(check);
 }

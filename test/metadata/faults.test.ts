@@ -13,10 +13,11 @@ import {
   type SqliteStatement,
   sqliteDialect,
 } from '../../metadata/sqlite/dialect.js';
+import { sqliteEngine, sqliteSchema } from '../../metadata/sqlite/engine.js';
 import { SqlStore } from '../../metadata/sqlStore.js';
 import type { MetadataStore } from '../../metadata/store.js';
 import { errorCode } from '../../proto/errors.js';
-import { silentLogger } from '../../proto/ports.js';
+import { silentLogger, systemClock } from '../../proto/ports.js';
 import { dbId, layer, layId, snapId, startWriter } from './fixtures.js';
 import { withMetadataPath } from './sqliteHome.js';
 
@@ -66,8 +67,8 @@ async function withFaultyStore(
     const database = faulty(new Libsql(path, {}) as SqliteDatabase & Libsql, fuse);
     await database.exec('PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON');
     const db = new Kysely<Schema>({ dialect: sqliteDialect(database) });
-    await migrate(db, silentLogger);
-    const store = new SqlStore({ db, integrity: async () => [] });
+    await migrate(db, sqliteSchema, silentLogger);
+    const store = new SqlStore(sqliteEngine(db, systemClock, async () => []));
     try {
       await body(store, fuse);
     } finally {

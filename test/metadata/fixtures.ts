@@ -99,7 +99,7 @@ export async function startWriter(
 ): Promise<Writer> {
   const id = dbId(number);
   await store.createDatabase({ id, name, createdAt: wallTime(START) });
-  const lease = await store.acquireLease(id, 'host-a', wallTime(START), TTL);
+  const lease = await store.acquireLease(id, 'host-a', TTL);
   let head: SnapshotRecord | undefined;
   let stack: readonly LayerId[] = [];
   const next = (changes: Partial<SnapshotRecord> = {}): Publication => {

@@ -58,7 +58,7 @@ test('kill -9 loses no acknowledged publication', async (t) => {
   await withMetadataPath(async (path) => {
     for (let round = 0; round < ROUNDS; round++) {
       const acknowledged = await publishAndKill(path, 1 + random(150), random(5));
-      const store = await openSqliteStore(path, silentLogger);
+      const store = await openSqliteStore(path, systemClock, silentLogger);
       try {
         const snapshots = await store.listSnapshots(dbId(1));
         const newest = snapshots[0];

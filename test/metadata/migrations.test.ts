@@ -11,8 +11,9 @@ import Libsql from 'libsql/promise';
 import { MIGRATIONS, type Migration, migrate } from '../../metadata/migrations.js';
 import type { Schema } from '../../metadata/schema.js';
 import { type SqliteDatabase, sqliteDialect } from '../../metadata/sqlite/dialect.js';
+import { sqliteSchema } from '../../metadata/sqlite/engine.js';
 import { openSqliteStore } from '../../metadata/sqlite/open.js';
-import { type Logger, silentLogger } from '../../proto/ports.js';
+import { type Logger, silentLogger, systemClock } from '../../proto/ports.js';
 import { dbId, refuses, snapId, startWriter } from './fixtures.js';
 import { withMetadataPath } from './sqliteHome.js';
 
@@ -41,11 +42,11 @@ test('migrations: reopening runs none and keeps the data', async () => {
   await withMetadataPath(async (path) => {
     const ran: string[] = [];
     const logger: Logger = { ...silentLogger, info: (_, message) => ran.push(message) };
-    const first = await openSqliteStore(path, logger);
+    const first = await openSqliteStore(path, systemClock, logger);
     await (await startWriter(first)).publish();
     await first.close();
     assert.equal(ran.length, MIGRATIONS.length);
-    const second = await openSqliteStore(path, logger);
+    const second = await openSqliteStore(path, systemClock, logger);
     try {
       assert.equal(ran.length, MIGRATIONS.length);
       assert.equal((await second.getDatabase(dbId(1))).head, snapId(1));
@@ -59,10 +60,11 @@ test('migrations: reopening runs none and keeps the data', async () => {
 test('migrations: several processes that open at once make one schema', async () => {
   await withMetadataPath(async (path) => {
     const module = new URL('../../metadata/sqlite/open.js', import.meta.url).href;
-    const logger = '{ debug() {}, info() {}, warn() {}, error() {} }';
+    const ports = new URL('../../proto/ports.js', import.meta.url).href;
     const program =
       `const { openSqliteStore } = await import(${JSON.stringify(module)});` +
-      `const store = await openSqliteStore(process.argv[1], ${logger});` +
+      `const { systemClock, silentLogger } = await import(${JSON.stringify(ports)});` +
+      'const store = await openSqliteStore(process.argv[1], systemClock, silentLogger);' +
       'const found = await store.check(); await store.close(); process.exitCode = found.length;';
     const openers = [1, 2, 3].map(async () => {
       const flags = ['--input-type=module', '--eval', program, path];
@@ -80,12 +82,12 @@ test('migrations: several processes that open at once make one schema', async ()
 
 test('migrations: a newer schema is refused and left alone', async () => {
   await withMetadataPath(async (path) => {
-    await (await openSqliteStore(path, silentLogger)).close();
+    await (await openSqliteStore(path, systemClock, silentLogger)).close();
     await withKysely(path, (db) =>
       db.insertInto('schema_version').values({ version: 99, name: 'from later' }).execute(),
     );
     const error = await refuses(
-      openSqliteStore(path, silentLogger),
+      openSqliteStore(path, systemClock, silentLogger),
       'UNAVAILABLE',
       /schema version 99.*upgrade openduck-fuse/,
     );
@@ -108,14 +110,20 @@ test('migrations: a step that fails leaves the version before it', async () => {
       },
     };
     await withKysely(path, async (db) => {
-      await assert.rejects(migrate(db, silentLogger, [...MIGRATIONS, failing]), /half-way/);
+      await assert.rejects(
+        migrate(db, sqliteSchema, silentLogger, [...MIGRATIONS, failing]),
+        /half-way/,
+      );
       assert.ok(!(await tables(db)).includes('half'));
-      assert.equal(await migrate(db, silentLogger), MIGRATIONS.length);
+      assert.equal(await migrate(db, sqliteSchema, silentLogger), MIGRATIONS.length);
       const whole: Migration = {
         ...failing,
         up: (trx) => trx.schema.createTable('half').addColumn('id', 'text').execute(),
       };
-      assert.equal(await migrate(db, silentLogger, [...MIGRATIONS, whole]), MIGRATIONS.length + 1);
+      assert.equal(
+        await migrate(db, sqliteSchema, silentLogger, [...MIGRATIONS, whole]),
+        MIGRATIONS.length + 1,
+      );
       assert.ok((await tables(db)).includes('half'));
     });
   });

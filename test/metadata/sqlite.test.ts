@@ -10,9 +10,10 @@ import { openSqliteStore } from '../../metadata/sqlite/open.js';
 import { Turns } from '../../metadata/sqlite/turns.js';
 import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { wallTime } from '../../proto/ids.js';
-import { silentLogger } from '../../proto/ports.js';
+import { silentLogger, systemClock } from '../../proto/ports.js';
+import { ManualClock } from '../fs/manualClock.js';
 import { metadataConformance } from './conformance.js';
-import { dbId, refuses, START, snapId, startWriter, TTL } from './fixtures.js';
+import { dbId, refuses, snapId, startWriter, TTL } from './fixtures.js';
 import { openSqliteHome, withMetadataPath } from './sqliteHome.js';
 
 metadataConformance('sqlite', openSqliteHome);
@@ -26,16 +27,18 @@ async function damage(path: string, sql: string): Promise<void> {
 
 test('sqlite: two stores on one file fence each other', async () => {
   await withMetadataPath(async (path) => {
-    const one = await openSqliteStore(path, silentLogger);
-    const two = await openSqliteStore(path, silentLogger);
+    const clock = new ManualClock();
+    const one = await openSqliteStore(path, clock, silentLogger);
+    const two = await openSqliteStore(path, clock, silentLogger);
     try {
       const writer = await startWriter(one);
       await writer.publish();
-      await refuses(two.acquireLease(dbId(1), 'b', wallTime(START), 1000), 'BUSY');
+      await refuses(two.acquireLease(dbId(1), 'b', 1000), 'BUSY');
       const rival = writer.next({ id: snapId(9) });
       await writer.publish();
       await refuses(two.publish(rival), 'BUSY', /head/);
-      await two.acquireLease(dbId(1), 'b', wallTime(START + TTL), TTL);
+      clock.advance(TTL);
+      await two.acquireLease(dbId(1), 'b', TTL);
       await refuses(writer.publish(), 'LEASE_LOST');
       assert.equal((await two.listSnapshots(dbId(1))).length, 2);
     } finally {
@@ -48,8 +51,12 @@ test('sqlite: two stores on one file fence each other', async () => {
 test('sqlite: a file that is no database is CORRUPT, a missing directory IO', async () => {
   await withMetadataPath(async (path) => {
     await writeFile(path, 'not a database '.repeat(1000));
-    await refuses(openSqliteStore(path, silentLogger), 'CORRUPT', /metadata\.sqlite/);
-    await refuses(openSqliteStore(`${path}.d/x`, silentLogger), 'IO', /metadata\.sqlite\.d/);
+    await refuses(openSqliteStore(path, systemClock, silentLogger), 'CORRUPT', /metadata\.sqlite/);
+    await refuses(
+      openSqliteStore(`${path}.d/x`, systemClock, silentLogger),
+      'IO',
+      /metadata\.sqlite\.d/,
+    );
   });
 });
 
@@ -75,7 +82,7 @@ test('sqlite: check() finds damage', async () => {
   ];
   for (const [sql, sentence] of cases) {
     await withMetadataPath(async (path) => {
-      const store = await openSqliteStore(path, silentLogger);
+      const store = await openSqliteStore(path, systemClock, silentLogger);
       try {
         const writer = await startWriter(store);
         for (let i = 0; i < 3; i++) await writer.publish();
@@ -149,7 +156,7 @@ test('sqlite: a value that libsql dies of is refused before it', async () => {
 test('sqlite: paths may have spaces and colons', async () => {
   const directory = await mkdtemp('/tmp/openduck metadata: ');
   try {
-    const store = await openSqliteStore(`${directory}/a b.sqlite`, silentLogger);
+    const store = await openSqliteStore(`${directory}/a b.sqlite`, systemClock, silentLogger);
     assert.deepEqual(await store.check(), []);
     await store.close();
   } finally {

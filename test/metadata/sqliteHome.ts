@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSqliteStore } from '../../metadata/sqlite/open.js';
 import { silentLogger } from '../../proto/ports.js';
+import { ManualClock } from '../fs/manualClock.js';
 import type { StoreUnderTest } from './conformance.js';
 
 /** Calls `body` with the path of a file that is not there yet; removes the directory afterwards. */
@@ -24,12 +25,14 @@ export async function openSqliteHome(): Promise<StoreUnderTest> {
   const path = join(directory, 'metadata.sqlite');
   const remove = () => rm(directory, { recursive: true, force: true });
   try {
-    let store = await openSqliteStore(path, silentLogger);
+    const clock = new ManualClock();
+    let store = await openSqliteStore(path, clock, silentLogger);
     return {
       store,
+      passTime: async (ms) => clock.advance(ms),
       async reopen() {
         await store.close();
-        store = await openSqliteStore(path, silentLogger);
+        store = await openSqliteStore(path, clock, silentLogger);
         return store;
       },
       async dispose() {

@@ -1,14 +1,23 @@
 /** The metadata double of the crash harness behaves as the real store does. */
+import { ManualClock } from '../fs/manualClock.js';
 import { metadataConformance } from '../metadata/conformance.js';
 import { CrashMetadata } from './crashMetadata.js';
+import type { MetadataState } from './crashMetadataState.js';
 
 metadataConformance('crash double', async () => {
-  let store = new CrashMetadata();
+  const clock = new ManualClock();
+  const open = (state?: MetadataState) => {
+    const store = new CrashMetadata(state);
+    store.now = () => clock.now();
+    return store;
+  };
+  let store = open();
   return {
     store,
+    passTime: async (ms) => clock.advance(ms),
     async reopen() {
       await store.close();
-      store = new CrashMetadata(store.states()[0]);
+      store = open(store.states()[0]);
       return store;
     },
     dispose: () => store.close(),

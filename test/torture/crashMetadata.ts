@@ -11,6 +11,7 @@ import type {
   MetadataStore,
   Publication,
   SnapshotRecord,
+  Subscription,
 } from '../../metadata/store.js';
 import {
   type DatabaseId,
@@ -48,7 +49,10 @@ export type MetadataHook = (operation: keyof MetadataStore, after: boolean) => P
 type Outcome<T> = readonly [state: MetadataState, result: T];
 
 export class CrashMetadata implements MetadataStore {
+  readonly shared = false;
   hook: MetadataHook = async () => {};
+  /** The clock that leases run by. */
+  now: () => WallTime = () => wallTime(0);
   #state: MetadataState;
   #inFlight: MetadataState | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -185,12 +189,14 @@ export class CrashMetadata implements MetadataStore {
     });
   }
 
-  acquireLease(id: DatabaseId, holder: string, now: WallTime, ttlMs: number): Promise<Lease> {
-    return this.#lease('acquireLease', (state) => acquireLease(state, id, holder, now, ttlMs));
+  acquireLease(id: DatabaseId, holder: string, ttlMs: number): Promise<Lease> {
+    return this.#lease('acquireLease', (state) =>
+      acquireLease(state, id, holder, this.now(), ttlMs),
+    );
   }
 
-  renewLease(lease: Lease, now: WallTime, ttlMs: number): Promise<Lease> {
-    return this.#lease('renewLease', (state) => renewLease(state, lease, now, ttlMs));
+  renewLease(lease: Lease, ttlMs: number): Promise<Lease> {
+    return this.#lease('renewLease', (state) => renewLease(state, lease, this.now(), ttlMs));
   }
 
   releaseLease(lease: Lease): Promise<void> {
@@ -199,6 +205,17 @@ export class CrashMetadata implements MetadataStore {
       const released = { ...lease, expiresAt: wallTime(0) };
       return { ...state, leases: put(state.leases, [[lease.database, released]]) };
     });
+  }
+
+  readLease(id: DatabaseId): Promise<Lease | undefined> {
+    return this.#read('readLease', (state) => {
+      const lease = state.leases.get(id);
+      return lease?.expiresAt === 0 ? undefined : lease;
+    });
+  }
+
+  async subscribe(): Promise<Subscription> {
+    return { close: async () => {} };
   }
 
   check(): Promise<string[]> {
