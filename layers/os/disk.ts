@@ -9,10 +9,13 @@ export interface Disk {
   makeDirectory(path: string): Promise<void>;
   /** Names in a directory, sorted; empty when it does not exist. */
   list(path: string): Promise<string[]>;
-  /** Atomic replacing rename, durable (both parents fsynced). */
-  rename(from: string, to: string): Promise<void>;
-  /** Makes `to` a second name of `from`, durable; ALREADY_EXISTS when `to` exists. */
-  link(from: string, to: string): Promise<void>;
+  /** Atomic replacing rename, durable (both parents fsynced) unless `durable` is false. */
+  rename(from: string, to: string, durable?: boolean): Promise<void>;
+  /**
+   * Makes `to` a second name of `from`, durable unless `durable` is false; ALREADY_EXISTS when `to`
+   * exists.
+   */
+  link(from: string, to: string, durable?: boolean): Promise<void>;
   /**
    * Removes a file; no error when it is not there. Durable only after a later operation in the same
    * folder.

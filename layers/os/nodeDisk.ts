@@ -71,16 +71,17 @@ export const nodeDisk: Disk = {
         throw error;
       }
     }),
-  rename: (from, to) =>
+  rename: (from, to, durable = true) =>
     attempt('rename', from, async () => {
       await rename(from, to);
+      if (!durable) return;
       await syncDirectory(dirname(to));
       if (dirname(from) !== dirname(to)) await syncDirectory(dirname(from));
     }),
-  link: (from, to) =>
+  link: (from, to, durable = true) =>
     attempt('link', to, async () => {
       await link(from, to);
-      await syncDirectory(dirname(to));
+      if (durable) await syncDirectory(dirname(to));
     }),
   remove: (path) => attempt('unlink', path, () => rm(path, { force: true })),
   removeTree: (path) => attempt('rmdir', path, () => rm(path, { force: true, recursive: true })),

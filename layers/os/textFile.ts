@@ -1,4 +1,5 @@
 /** Small text files as a whole: configuration, pid files, /proc. */
+import { readFile as readDescriptor } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { systemError } from './systemError.js';
 
@@ -10,6 +11,15 @@ export async function readText(path: string): Promise<string | undefined> {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw systemError(cause, 'read', path);
   }
+}
+
+/** Until its end. The descriptor stays open: its number must not come to mean another file. */
+export function readStandardInput(): Promise<string> {
+  return new Promise((resolve, reject) =>
+    readDescriptor(0, 'utf8', (cause, text) =>
+      cause === null ? resolve(text) : reject(systemError(cause, 'read', 'standard input')),
+    ),
+  );
 }
 
 export async function writeText(path: string, text: string): Promise<void> {
