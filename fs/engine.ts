@@ -6,80 +6,86 @@
  * start), `scratch/` (spill files of running processes; emptied at start).
  */
 import { join } from 'node:path';
-import type { ObjectStore } from '../layers/objectStore.js';
-import type { Disk } from '../layers/os/disk.js';
+import { inLanes } from '../layers/lanes.js';
 import { SourceTable } from '../layers/sources.js';
-import type { DatabaseRecord, MetadataStore, SnapshotRecord } from '../metadata/store.js';
-import { describeError, OpenduckError } from '../proto/errors.js';
+import type { DatabaseRecord, SnapshotRecord } from '../metadata/store.js';
+import { describeError, errorCode, OpenduckError } from '../proto/errors.js';
 import { type DatabaseId, databaseId, versionNumber } from '../proto/ids.js';
-import { type Clock, type Logger, type Random, uuidV7 } from '../proto/ports.js';
+import { uuidV7 } from '../proto/ports.js';
+import { type AssembledDatabase, type AssemblyPorts, assemble } from './database/assemble.js';
 import { Database } from './database/database.js';
 import { Generation } from './database/generation.js';
 import { LayerShelf } from './database/layerShelf.js';
-import { type LoadedDatabase, type LoadPorts, loadDatabase } from './database/load.js';
-import { Publisher } from './database/publisher.js';
+import { loadAside, loadDatabase } from './database/load.js';
+import { type AsideLog, hasUnpublished, LogDirectories } from './database/logDirectory.js';
 import { SerialQueue } from './database/serialQueue.js';
 import { SnapshotShelf } from './database/snapshotShelf.js';
-import type {
-  DatabaseSummary,
-  EngineCommands,
-  EngineStatus,
-  SnapshotSummary,
-} from './engineCommands.js';
+import { DatabaseCommands } from './databaseCommands.js';
+import type { EngineCommands } from './engineCommands.js';
+import {
+  type EngineDatabase,
+  type EngineOptions,
+  LEASE_TTL_MS,
+  nobody,
+  type Usage,
+} from './engineOptions.js';
+import { Following } from './following.js';
 
-export interface EngineOptions {
-  readonly dataDir: string;
-  readonly disk: Disk;
-  readonly objects: ObjectStore;
-  readonly metadata: MetadataStore;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly publishIntervalMs: number;
-  readonly writerWaitMs: number;
-  readonly readOnly: boolean;
-}
+/** Databases loaded at a time: what is far away is waited for together. */
+const LOADING_LANES = 8;
 
-export interface EngineDatabase extends LoadedDatabase {
-  readonly snapshots: SnapshotShelf;
-}
-
-/** What the mounted side knows about the users of a database; filled in by session/. */
-export interface Usage {
-  writerOf(database: Database): { readonly pid: number } | undefined;
-  readersOf(database: Database): number;
-  counters(): Readonly<Record<string, number>>;
-  /** The database is gone. */
-  forget(database: Database): void;
-}
-
-const nobody: Usage = {
-  writerOf: () => undefined,
-  readersOf: () => 0,
-  counters: () => ({}),
-  forget: () => {},
-};
-
-export class Engine implements EngineCommands {
+export class Engine {
   readonly options: EngineOptions;
   usage: Usage = nobody;
   readonly #databases = new Map<string, EngineDatabase>();
-  readonly #ports: LoadPorts;
+  readonly directories: LogDirectories;
+  readonly #ports: AssemblyPorts;
   /** Creates, renames and drops run one after another. */
   readonly #names = new SerialQueue();
   readonly #closing = new Set<Promise<void>>();
   /** Dropped, with commits that could not be published: their logs stay. */
   readonly #unpublished = new Set<EngineDatabase>();
+  /** Only of metadata that other hosts use too. */
+  readonly #following: Following | undefined;
+
+  readonly commands: EngineCommands = new DatabaseCommands(this);
 
   constructor(options: EngineOptions) {
     this.options = options;
+    // One daemon per data directory (flock): its path is who we are on a host by itself.
+    const { holder = options.dataDir, leaseTtlMs = LEASE_TTL_MS } = options.host ?? {};
+    this.directories = new LogDirectories(options.disk, this.#segmentsDirectory);
     this.#ports = {
       ...options,
-      segmentsDirectory: join(options.dataDir, 'segments'),
+      holder,
+      leaseTtlMs,
+      directories: this.directories,
       stagingDirectory: join(options.dataDir, 'staging'),
-      // One daemon per data directory (flock), so that its path is who we are.
-      holder: options.dataDir,
+      isQuiet: (database) => this.usage.isQuiet(database),
+      onLost: ({ name }, cause) => {
+        const fields = { database: name, code: cause.code, error: describeError(cause) };
+        options.logger.error(fields, 'another host writes the database now: writers here fail');
+        this.#following?.soon();
+      },
     };
+    this.#following = options.metadata.shared ? this.#follow() : undefined;
+  }
+
+  #follow(): Following {
+    return new Following({
+      ...this.options,
+      databases: this.#databases,
+      names: this.#names,
+      load: async (record) => {
+        this.#add(record.name, await loadDatabase(record, this.#ports));
+      },
+      retire: (entry) => this.#retire(entry),
+      setAside: (entry) => this.#setAside(entry),
+    });
+  }
+
+  get #segmentsDirectory(): string {
+    return join(this.options.dataDir, 'segments');
   }
 
   get scratchDirectory(): string {
@@ -92,13 +98,18 @@ export class Engine implements EngineCommands {
       await disk.removeTree(directory);
       await disk.makeDirectory(directory);
     }
-    await disk.makeDirectory(this.#ports.segmentsDirectory);
-    for (const record of await metadata.listDatabases()) {
-      this.#add(record.name, await loadDatabase(record, this.#ports));
+    await disk.makeDirectory(this.#segmentsDirectory);
+    for (const aside of await this.directories.listAside()) {
+      if (!hasUnpublished(aside)) await this.directories.removeAside(aside.id);
     }
+    const records = await metadata.listDatabases();
+    await inLanes(records.length, LOADING_LANES, async (i) => {
+      this.#add(records[i]!.name, await loadDatabase(records[i]!, this.#ports));
+    });
+    await this.#following?.start();
   }
 
-  #add(name: string, loaded: LoadedDatabase): EngineDatabase {
+  #add(name: string, loaded: AssembledDatabase): EngineDatabase {
     const { database, shelf } = loaded;
     const snapshots = new SnapshotShelf(database, shelf, this.options.metadata);
     const entry = { ...loaded, snapshots };
@@ -123,13 +134,56 @@ export class Engine implements EngineCommands {
     return entry;
   }
 
+  /** Throws NOT_FOUND, INVALID_ARGUMENT. */
+  resolve({ database }: EngineDatabase, when: string): Promise<SnapshotRecord> {
+    return this.options.metadata.resolveSnapshot(database.id, when, this.options.clock.now());
+  }
+
+  /** An aside log as a database of its own that nothing is published of. Throws CORRUPT, IO. */
+  loadAside(aside: AsideLog): Promise<AssembledDatabase> {
+    return loadAside(aside, this.#ports);
+  }
+
   databases(): Iterable<EngineDatabase> {
     return this.#databases.values();
   }
 
+  /** Throws ALREADY_EXISTS, INVALID_NAME, DISK_FULL, IO. */
+  create(name: string): Promise<EngineDatabase> {
+    return this.#names.run(() => this.#create(name));
+  }
+
   /** Throws INVALID_NAME, DISK_FULL, IO. */
   findOrCreate(name: string): Promise<EngineDatabase> {
-    return this.#names.run(async () => this.#databases.get(name) ?? (await this.#create(name)));
+    return this.#names.run(async () => {
+      const known = this.#databases.get(name);
+      if (known !== undefined) return known;
+      try {
+        return await this.#create(name);
+      } catch (error) {
+        if (this.#following === undefined || errorCode(error) !== 'ALREADY_EXISTS') throw error;
+      }
+      await this.#following.refreshInTurn(); // another host was faster
+      return this.get(name);
+    });
+  }
+
+  /** Looks what other hosts did. Throws UNAVAILABLE, IO. */
+  async refresh(): Promise<void> {
+    await this.#following?.refresh();
+  }
+
+  /**
+   * Before anything of a database is changed. Throws BUSY (another host writes it), STALE (look it
+   * up again), UNAVAILABLE, IO.
+   */
+  async own(entry: EngineDatabase): Promise<void> {
+    try {
+      await entry.ownership.own();
+    } catch (error) {
+      if (errorCode(error) === 'STALE') await this.#following?.refresh().catch(() => {});
+      throw error;
+    }
   }
 
   async #create(name: string): Promise<EngineDatabase> {
@@ -141,7 +195,7 @@ export class Engine implements EngineCommands {
     const state = {
       id,
       name,
-      directory: join(this.#ports.segmentsDirectory, id),
+      directory: this.directories.path(id),
       sources,
       generation: new Generation([]),
       files: [],
@@ -152,10 +206,8 @@ export class Engine implements EngineCommands {
     };
     const database = new Database(state, this.#ports);
     const shelf = new LayerShelf(this.options.objects, sources);
-    const ports = { ...this.#ports, shelf, intervalMs: this.options.publishIntervalMs };
-    const publisher = new Publisher(database, ports, undefined);
     logger.info({ database: name }, 'database created');
-    return this.#add(name, { database, publisher, shelf });
+    return this.#add(name, assemble(database, shelf, undefined, this.#ports));
   }
 
   /** An error may come after the transaction took effect: the metadata alone knows. */
@@ -209,7 +261,7 @@ export class Engine implements EngineCommands {
       .then(async () => {
         this.usage.forget(entry.database);
         // The log is the only copy of what could not be published.
-        if (entry.publisher.lagging) {
+        if (entry.publisher.lagging && !entry.ownership.isLost) {
           this.#unpublished.add(entry);
           return;
         }
@@ -218,6 +270,22 @@ export class Engine implements EngineCommands {
       })
       .finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
+  }
+
+  /** What only this host has stays on its disk; the database itself is loaded anew. */
+  async #setAside(entry: EngineDatabase): Promise<void> {
+    const { database, publisher } = entry;
+    const { clock } = this.options;
+    publisher.abandon();
+    await this.directories.setAside(database.directory, {
+      database: database.id,
+      name: database.name,
+      base: publisher.snapshot?.id,
+      publishedVersion: publisher.snapshot?.version ?? versionNumber(0),
+      version: database.head.number,
+      setAsideAt: new Date(clock.now()).toISOString(),
+    });
+    database.keepSegmentFiles();
   }
 
   async #closeDatabase({ database, publisher, snapshots }: EngineDatabase): Promise<void> {
@@ -232,69 +300,11 @@ export class Engine implements EngineCommands {
     await snapshots.close();
   }
 
-  async status(): Promise<EngineStatus> {
-    const databases: DatabaseSummary[] = [];
-    for (const entry of this.#databases.values()) databases.push(await this.#summarize(entry));
-    databases.sort((a, b) => (a.name < b.name ? -1 : 1));
-    return { databases, counters: this.usage.counters() };
-  }
-
-  async #summarize({ database, publisher }: EngineDatabase): Promise<DatabaseSummary> {
-    const { head } = database;
-    return {
-      id: database.id,
-      name: database.name,
-      size: head.size,
-      files: [...head.files].map(([suffix, { size }]) => ({ name: database.name + suffix, size })),
-      version: head.number,
-      publishedVersion: publisher.snapshot?.version ?? 0,
-      head: publisher.snapshot?.id,
-      committedAt: head.number === 0 ? undefined : new Date(head.time).toISOString(),
-      depth: publisher.depth,
-      writer: this.usage.writerOf(database),
-      readers: this.usage.readersOf(database),
-      segmentBytes: await database.segmentBytes(),
-      damage: database.damage[0] ?? database.lostBytes ?? database.log.failure?.message,
-    };
-  }
-
-  async takeSnapshot(name: string, label: string | undefined): Promise<SnapshotSummary> {
-    const { publisher } = this.get(name);
-    const snapshot = await publisher.takeSnapshot(label);
-    if (snapshot === undefined) {
-      throw new OpenduckError('NOT_FOUND', `${name} has no commit yet`, { database: name });
-    }
-    return summarizeSnapshot(name, snapshot);
-  }
-
-  async resolveSnapshot(name: string, when: string): Promise<SnapshotSummary> {
-    return summarizeSnapshot(name, await this.resolve(this.get(name), when));
-  }
-
-  /** Throws NOT_FOUND, INVALID_ARGUMENT. */
-  resolve({ database }: EngineDatabase, when: string): Promise<SnapshotRecord> {
-    return this.options.metadata.resolveSnapshot(database.id, when, this.options.clock.now());
-  }
-
-  async listSnapshots(name: string): Promise<SnapshotSummary[]> {
-    const snapshots = await this.options.metadata.listSnapshots(this.get(name).database.id);
-    return snapshots.map((snapshot) => summarizeSnapshot(name, snapshot));
-  }
-
-  async nameSnapshot(
-    name: string,
-    when: string,
-    label: string | undefined,
-  ): Promise<SnapshotSummary> {
-    const { id } = await this.resolve(this.get(name), when);
-    await this.options.metadata.nameSnapshot(id, label);
-    return summarizeSnapshot(name, await this.options.metadata.getSnapshot(id));
-  }
-
   /**
    * Publishes everything and closes the files. Failures are logged: the logs keep what they have.
    */
   async close(): Promise<void> {
+    await this.#following?.stop();
     await Promise.all(this.#closing);
     for (const entry of this.#databases.values()) await this.#closeDatabase(entry);
     await this.closeFiles();
@@ -308,20 +318,6 @@ export class Engine implements EngineCommands {
     }
     this.#databases.clear();
   }
-}
-
-function summarizeSnapshot(database: string, snapshot: SnapshotRecord): SnapshotSummary {
-  return {
-    id: snapshot.id,
-    database,
-    name: snapshot.name,
-    sequence: snapshot.sequence,
-    version: snapshot.version,
-    committedAt: new Date(snapshot.commitTime).toISOString(),
-    publishedAt: new Date(snapshot.publishedAt).toISOString(),
-    reason: snapshot.reason,
-    size: snapshot.files.reduce((sum, file) => sum + file.size, 0),
-  };
 }
 
 /**

@@ -2,6 +2,7 @@
  * What the rest of the daemon sees of the storage engine: plain data, ready to be printed.
  */
 import type { DatabaseId, SnapshotId } from '../proto/ids.js';
+import type { WarmProgress } from './warm.js';
 
 export interface DatabaseSummary {
   readonly id: DatabaseId;
@@ -40,8 +41,22 @@ export interface SnapshotSummary {
   readonly size: number;
 }
 
+/** Commits that only this host has: another one took the database over before it published them. */
+export interface AsideSummary {
+  /** Names it in `recover`. */
+  readonly id: string;
+  /** Name of the database, when it was set aside. */
+  readonly database: string;
+  readonly commits: number;
+  /** The snapshot that they belong on top of. */
+  readonly base: SnapshotId | undefined;
+  /** ISO. */
+  readonly setAsideAt: string;
+}
+
 export interface EngineStatus {
   readonly databases: readonly DatabaseSummary[];
+  readonly aside: readonly AsideSummary[];
   readonly counters: Readonly<Record<string, number>>;
 }
 
@@ -61,4 +76,11 @@ export interface EngineCommands {
   listSnapshots(database: string): Promise<SnapshotSummary[]>;
   /** Names the snapshot that `when` means; undefined takes its name away. */
   nameSnapshot(database: string, when: string, name: string | undefined): Promise<SnapshotSummary>;
+  /** Makes a database of what was set aside, with the new name. */
+  recover(aside: string, name: string): Promise<DatabaseSummary>;
+  /**
+   * Reads a part of the snapshot that `when` means into the local cache; `from`: the position that
+   * the call before gave, 0 at first.
+   */
+  warm(database: string, when: string, from: number): Promise<WarmProgress>;
 }

@@ -10,7 +10,8 @@ import type { Clock, Logger } from '../proto/ports.js';
 import type { Database } from './database/database.js';
 import type { Version } from './database/image.js';
 import type { LiveFile } from './database/liveFile.js';
-import type { Engine, EngineDatabase } from './engine.js';
+import type { Engine } from './engine.js';
+import type { EngineDatabase } from './engineOptions.js';
 import { MAIN_SUFFIX } from './names.js';
 import type { FileNode, LiveNode, Node } from './nodes/nodes.js';
 import { NodeTable } from './nodes/nodeTable.js';
@@ -115,6 +116,7 @@ export class FileSystem {
         const pid = this.#uses.get(database)?.lockHolder;
         return pid === undefined ? undefined : { pid };
       },
+      isQuiet: (database) => this.#uses.get(database)?.quiet ?? true,
       readersOf: (database) => this.#uses.get(database)?.readers ?? 0,
       counters: () => ({
         ...Object.fromEntries(this.counters),
@@ -209,6 +211,23 @@ export class FileSystem {
     if (left !== undefined) this.nodes.dropIfUnused(left);
   }
 
+  /**
+   * Runs what changes a database. It counts as a writer meanwhile, so that the set does not settle
+   * and no other host can get it. Throws BUSY (another host writes it), STALE, UNAVAILABLE, IO, and
+   * what `work` throws.
+   */
+  async changing<T>(entry: EngineDatabase, work: () => Promise<T>): Promise<T> {
+    const use = this.useOf(entry);
+    use.writePromises++;
+    try {
+      if (!entry.ownership.sure) await this.engine.own(entry);
+      return await work();
+    } finally {
+      use.writePromises--;
+      this.settle(use);
+    }
+  }
+
   /** A process that changes a set sees the newest version from then on, unless it has one open. */
   changedBy({ database }: EngineDatabase, process: number): void {
     if (!database.dropped) this.pins.of(database.name, undefined).dropClosed(process);
@@ -239,7 +258,8 @@ export class FileSystem {
   /** When nobody writes any more: publishes what was never fsynced, then freezes the live nodes. */
   settle(use: DatabaseUse): void {
     if (!use.quiet) return;
-    const { database } = use.entry;
+    const { database, ownership } = use.entry;
+    if (ownership.isLost) return; // its log is set aside as it is
     const dirty = [...database.files.values()].some((file) => file.dirty);
     if (!dirty) {
       this.#freeze(use);
@@ -268,13 +288,15 @@ export class FileSystem {
 
   #freeze(use: DatabaseUse): void {
     if (!use.quiet) return; // somebody opened it meanwhile
-    for (const file of use.entry.database.files.values()) {
+    const { database, ownership } = use.entry;
+    for (const file of database.files.values()) {
       const live = this.nodes.liveOf(file);
       if (live === undefined || file.dirty) continue;
       use.dropLocks(file); // what is left are readers of what never changes again
       file.headerOwedBy = undefined;
       this.nodes.convertToReader(live, file.synced);
     }
+    ownership.idle();
   }
 
   /**

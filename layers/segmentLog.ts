@@ -324,6 +324,18 @@ export class SegmentLog {
     return true;
   }
 
+  /** Gives up the active segment, which is published. `ready` makes another. Throws IO. */
+  async abandon(): Promise<void> {
+    await this.close();
+    const active = this.#active;
+    // A reader may keep it, and no ROLLED record will say where it ends.
+    await active?.file.truncate(active.end);
+    await active?.file.dataSync();
+    this.#next = this.#spare = this.#active = undefined;
+    this.#unsynced.clear();
+    this.#zeroedTo = this.#sinceSync = 0;
+  }
+
   /** Closes what this log opened and never handed out. */
   async close(): Promise<void> {
     await this.settled();

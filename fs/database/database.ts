@@ -9,6 +9,7 @@
  * Invariants: changes that make versions run one after another (`#serial`); versions are made in
  * the order of their numbers; a failed log accepts no change any more.
  */
+import type { SourceNumber } from '../../layers/extentMap.js';
 import type { FileAttributes } from '../../layers/layer.js';
 import type { Segment } from '../../layers/segment.js';
 import { RecordType } from '../../layers/segmentFormat.js';
@@ -21,19 +22,24 @@ import {
   fileId,
   type VersionNumber,
   versionNumber,
+  type WallTime,
 } from '../../proto/ids.js';
 import { encodeNamedAttributes } from './attributesCodec.js';
 import type { DatabasePorts, DatabaseState } from './databaseState.js';
-import { type Generation, HeldSource } from './generation.js';
+import { type FollowedVersion, followFiles } from './followedVersion.js';
+import type { Generation, HeldSource } from './generation.js';
 import { Version } from './image.js';
 import { emptyContent, LiveFile } from './liveFile.js';
 import { Orphans } from './orphans.js';
+import { SegmentShelf } from './segmentShelf.js';
 import { SerialQueue } from './serialQueue.js';
 
 const ALL_FILES = fileId(0);
 
 export class Database {
   readonly id: DatabaseId;
+  /** Folder of its segments. */
+  readonly directory: string;
   name: string;
   readonly sources: SourceTable;
   readonly log: SegmentLog;
@@ -60,15 +66,12 @@ export class Database {
   /** Told of every new version, while the one before is still whole. */
   readonly listeners = new Set<(before: Version, after: Version) => void>();
   nextFileId: number;
-  readonly segments = new Map<number, HeldSource>();
-  readonly #directory: string;
+  readonly #segments: SegmentShelf;
   readonly #serial = new SerialQueue();
   readonly #orphans = new Orphans();
-  readonly #openSegments = new Set<Segment>();
   /** Writes whose record has its place in the log, but which the live file does not show yet. */
   #unapplied = 0;
   #version: VersionNumber;
-  #giveUps: Promise<void> = Promise.resolve();
 
   constructor(state: DatabaseState, ports: DatabasePorts) {
     this.id = state.id;
@@ -78,7 +81,8 @@ export class Database {
     this.generation = state.generation;
     this.nextFileId = state.nextFileId;
     this.#version = state.version;
-    this.#directory = state.directory;
+    this.directory = state.directory;
+    this.#segments = new SegmentShelf(state.sources, ports);
     for (const file of state.files) this.files.set(file.suffix, file);
     this.head = new Version(
       state.version,
@@ -96,27 +100,18 @@ export class Database {
   }
 
   /** A segment that extent maps may refer to from now on, under its number in the source table. */
-  addSegment(segment: Segment, source = this.sources.add(segment)): void {
-    const held = new HeldSource(source, () => {
-      this.segments.delete(segment.number);
-      this.sources.remove(held.number);
-      this.#giveUps = this.#giveUps.then(() => this.#deleteSegment(segment));
-    });
-    this.segments.set(segment.number, held);
-    this.#openSegments.add(segment);
-    this.generation.add(held);
+  addSegment(segment: Segment, source?: SourceNumber): void {
+    this.generation.add(this.#segments.add(segment, source));
   }
 
-  /** One after another, lowest number first: a crash in between leaves no hole in the numbers. */
-  async #deleteSegment(segment: Segment): Promise<void> {
-    this.#openSegments.delete(segment);
-    try {
-      await segment.file.close();
-      await this.ports.disk.remove(segment.file.path);
-    } catch (error) {
-      const fields = { database: this.name, error: String(error) };
-      this.ports.logger.warn(fields, `could not remove ${segment.name}; it is only wasted space`);
-    }
+  /** Those of which something may still be read, by number. */
+  get segments(): ReadonlyMap<number, HeldSource> {
+    return this.#segments.held;
+  }
+
+  /** Its log was set aside: it stays when nothing reads it any more. */
+  keepSegmentFiles(): void {
+    this.#segments.keepFiles = true;
   }
 
   /** Work on the set as a whole, one after another. */
@@ -303,27 +298,32 @@ export class Database {
     }
   }
 
-  #publishVersion(): void {
+  #publishVersion(time: WallTime = this.ports.clock.now()): void {
     if (this.#gone) return; // nobody can look
     const images = new Map([...this.files].map(([suffix, file]) => [suffix, file.synced]));
     const before = this.head;
-    this.head = new Version(this.#version, this.ports.clock.now(), images);
+    this.head = new Version(this.#version, time, images);
     for (const listener of this.listeners) listener(before, this.head);
     before.release();
+  }
+
+  /**
+   * What another host has published takes the place of the head. The caller knows that nothing is
+   * uncommitted here and nobody writes.
+   */
+  follow(next: FollowedVersion, generation: Generation): void {
+    for (const gone of followFiles(this, next.files, generation)) this.#unlinkLive(gone);
+    const before = this.generation;
+    this.generation = generation;
+    before.release();
+    this.nextFileId = next.nextFileId;
+    this.#version = next.number;
+    this.#publishVersion(next.time);
   }
 
   /** Makes durable what was published without waiting for the disk. Throws IO. */
   sync(): Promise<void> {
     return this.serially(async () => this.log.active && this.log.sync());
-  }
-
-  /** Bytes in segments on this host. */
-  async segmentBytes(): Promise<number> {
-    let bytes = 0;
-    for (const name of await this.ports.disk.list(this.#directory)) {
-      bytes += (await this.ports.disk.size(`${this.#directory}/${name}`)) ?? 0;
-    }
-    return bytes;
   }
 
   /** For a dropped database whose commits are all published: only open handles keep anything. */
@@ -343,8 +343,6 @@ export class Database {
     await this.serially(async () => {
       await this.log.close();
     });
-    await this.#giveUps;
-    // What was to be durable is so.
-    for (const { file } of this.#openSegments) await file.close().catch(() => {});
+    await this.#segments.close();
   }
 }

@@ -84,20 +84,28 @@ export interface StackedFile extends LayerFile {
   map: ExtentMap;
 }
 
-/** The file set that a stack of layers, oldest first, adds up to. */
-export function filesOfStack(stack: readonly ShelvedLayer[]): Map<FileId, StackedFile> {
+/**
+ * The file set that a stack of layers, oldest first, adds up to. `below`: what the layers under it
+ * show; these maps are changed.
+ */
+export function filesOfStack(
+  stack: readonly ShelvedLayer[],
+  below: ReadonlyMap<FileId, { readonly map: ExtentMap }> = new Map(),
+): Map<FileId, StackedFile> {
+  let maps = below;
   let files = new Map<FileId, StackedFile>();
   for (const { layer, held } of stack) {
     const { description, frames, holes } = layer.index;
     const next = new Map<FileId, StackedFile>();
     for (const file of description.files) {
-      const map = files.get(file.id)?.map ?? new ExtentMap();
+      const map = maps.get(file.id)?.map ?? new ExtentMap();
       map.truncate(file.size);
       next.set(file.id, { ...file, map });
     }
     putFrames(next, frames, held.number);
     putHoles(next, holes);
     files = next;
+    maps = next;
   }
   return files;
 }

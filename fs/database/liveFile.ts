@@ -24,6 +24,8 @@ export class LiveFile implements FileIdentity {
   attributes: FileAttributes;
   /** Grows with every change of the content: equal numbers are equal contents. */
   contentNumber = 0;
+  /** The content number of what another host published last. */
+  followedTo = 0;
   /**
    * Process that waited for the lock while another one changed the file, and has not read the
    * header since.
@@ -99,6 +101,15 @@ export class LiveFile implements FileIdentity {
     const { modified } = this.attributes;
     const map = this.map.fork();
     return new Image(this, this.size, map, modified, generation, this.contentNumber);
+  }
+
+  /** Another host has given it this content. Nothing is uncommitted here. */
+  follow(size: number, map: ExtentMap, generation: Generation): void {
+    this.contentNumber++;
+    this.followedTo = this.contentNumber;
+    this.size = size;
+    this.map = map;
+    this.publish(this.freeze(generation));
   }
 
   /** The name is gone; the content stays as long as somebody has it open. */

@@ -1,42 +1,20 @@
 /**
  * Brings a database up: the newest snapshot from its layers, then the log on top of it.
  */
-import { join } from 'node:path';
-import type { ObjectStore } from '../../layers/objectStore.js';
 import { recoverLog } from '../../layers/segmentRecovery.js';
 import { DAMAGED, SourceTable } from '../../layers/sources.js';
-import type {
-  DatabaseRecord,
-  LayerRecord,
-  MetadataStore,
-  SnapshotRecord,
-} from '../../metadata/store.js';
-import { describeError } from '../../proto/errors.js';
+import type { DatabaseRecord, LayerRecord, SnapshotRecord } from '../../metadata/store.js';
+import { describeError, errorCode } from '../../proto/errors.js';
 import { type FileId, versionNumber, wallTime } from '../../proto/ids.js';
+import { type AssembledDatabase, type AssemblyPorts, assemble } from './assemble.js';
 import { Database } from './database.js';
-import type { DatabasePorts } from './databaseState.js';
 import { Generation } from './generation.js';
 import { Version } from './image.js';
 import { filesOfStack, LayerShelf, type ShelvedLayer } from './layerShelf.js';
 import { LiveFile } from './liveFile.js';
-import { Publisher } from './publisher.js';
+import type { AsideLog } from './logDirectory.js';
+import { usableLog } from './overtaken.js';
 import { type ReplayState, replay } from './replay.js';
-
-export interface LoadPorts extends DatabasePorts {
-  readonly metadata: MetadataStore;
-  readonly objects: ObjectStore;
-  /** Folder with one folder of segments per database. */
-  readonly segmentsDirectory: string;
-  readonly stagingDirectory: string;
-  readonly holder: string;
-  readonly publishIntervalMs: number;
-}
-
-export interface LoadedDatabase {
-  readonly database: Database;
-  readonly publisher: Publisher;
-  readonly shelf: LayerShelf;
-}
 
 /** The newest snapshot as metadata and layers tell it. */
 interface Base {
@@ -47,7 +25,7 @@ interface Base {
 
 async function loadBase(
   record: DatabaseRecord,
-  ports: LoadPorts,
+  ports: AssemblyPorts,
   shelf: LayerShelf,
   generation: Generation,
 ): Promise<Base> {
@@ -58,6 +36,7 @@ async function loadBase(
   try {
     stack.push(...(await shelf.openStack(layers, generation)));
   } catch (error) {
+    if (errorCode(error) === 'UNAVAILABLE') throw error; // away is not lost
     damage.push(describeError(error));
   }
   const files = new Map<FileId, LiveFile>();
@@ -92,13 +71,37 @@ function damagedRanges(name: string, files: Iterable<LiveFile>): string[] {
 
 /**
  * Loads a database. Damage does not throw: it is logged, kept in `database.damage`, and readers get
- * EIO for what is lost. Throws IO when the disk or the metadata fails.
+ * EIO for what is lost. Throws IO when the disk or the metadata fails, UNAVAILABLE when metadata or
+ * object store are away.
  */
 export async function loadDatabase(
   record: DatabaseRecord,
-  ports: LoadPorts,
-): Promise<LoadedDatabase> {
-  const directory = join(ports.segmentsDirectory, record.id);
+  ports: AssemblyPorts,
+): Promise<AssembledDatabase> {
+  const head = record.head && (await ports.metadata.getSnapshot(record.head));
+  const directory = await usableLog(record, head, ports);
+  const { assembled, segments } = await loadFrom(record, directory, ports);
+  if (segments > 0 && assembled.database.damage.length === 0) {
+    await resume(assembled, ports.metadata.shared);
+  }
+  return assembled;
+}
+
+/** What was set aside, to be read and never changed. Throws as `loadDatabase` does. */
+export async function loadAside(aside: AsideLog, ports: AssemblyPorts): Promise<AssembledDatabase> {
+  const record = await ports.metadata.getDatabase(aside.database);
+  const directory = ports.directories.path(aside.id);
+  const { assembled } = await loadFrom({ ...record, head: aside.base }, directory, ports);
+  assembled.publisher.abandon();
+  assembled.database.keepSegmentFiles();
+  return assembled;
+}
+
+async function loadFrom(
+  record: DatabaseRecord,
+  directory: string,
+  ports: AssemblyPorts,
+): Promise<{ assembled: AssembledDatabase; segments: number }> {
   const sources = new SourceTable();
   const shelf = new LayerShelf(ports.objects, sources);
   const generation = new Generation([]);
@@ -129,12 +132,8 @@ export async function loadDatabase(
   database.headLost = lost.length > 0;
   database.damage = [...lost, ...damagedRanges(record.name, state.files.values())];
   report(database, recovered.cutBytes, ports);
-  const publisherPorts = { ...ports, shelf, intervalMs: ports.publishIntervalMs };
-  const publisher = new Publisher(database, publisherPorts, published);
-  if (recovered.segments.length > 0 && database.damage.length === 0) {
-    await resume(database, publisher);
-  }
-  return { database, publisher, shelf };
+  const assembled = assemble(database, shelf, published, ports);
+  return { assembled, segments: recovered.segments.length };
 }
 
 const versionOf = (state: ReplayState): Version =>
@@ -148,10 +147,14 @@ const versionOf = (state: ReplayState): Version =>
  * What was uncommitted is void from here on; then the log is emptied into a snapshot. A log that
  * has nothing new is left behind at once.
  */
-async function resume(database: Database, publisher: Publisher): Promise<void> {
+async function resume(
+  { database, publisher }: AssembledDatabase,
+  isShared: boolean,
+): Promise<void> {
   database.resetFirst = true;
   if (!publisher.lagging) {
-    await publisher.leaveSegments();
+    if (isShared) await publisher.leaveLog();
+    else await publisher.leaveSegments();
     return;
   }
   await database.prepareForWriting();
@@ -159,7 +162,7 @@ async function resume(database: Database, publisher: Publisher): Promise<void> {
   publisher.publishSoon('recovery');
 }
 
-function report(database: Database, cutBytes: number, { logger }: LoadPorts): void {
+function report(database: Database, cutBytes: number, { logger }: AssemblyPorts): void {
   const { name } = database;
   if (cutBytes > 0) {
     const text = 'cut an unfinished tail off the log; it had not been acknowledged';

@@ -5,7 +5,6 @@
  * nobody refers to; a crash after it leaves a log whose records are in the snapshot already.
  */
 import type { ObjectStore } from '../../layers/objectStore.js';
-import { RecordType } from '../../layers/segmentFormat.js';
 import type {
   LayerRecord,
   MetadataStore,
@@ -14,20 +13,21 @@ import type {
   SnapshotRecord,
 } from '../../metadata/store.js';
 import { describeError, errorCode } from '../../proto/errors.js';
-import type { FileId } from '../../proto/ids.js';
+import type { SnapshotId } from '../../proto/ids.js';
+import { type Capture, capture } from './capture.js';
+import { compact, type Published } from './compaction.js';
 import type { Database } from './database.js';
+import { follow } from './follow.js';
 import { Generation } from './generation.js';
-import { HeldLease } from './heldLease.js';
-import type { Image, Version } from './image.js';
-import type { LayerShelf, ShelvedLayer } from './layerShelf.js';
+import type { LayerShelf } from './layerShelf.js';
+import { leaveLog, leaveSegments, seal } from './leaveLog.js';
 import { leavesOf, moveImages } from './moveImages.js';
-import { type LayerPlan, layersToMerge, planLayer, relocationOf } from './sealPlan.js';
+import type { Ownership } from './ownership.js';
+import { layersToMerge, relocationOf } from './sealPlan.js';
 import { SerialQueue } from './serialQueue.js';
 import { newSnapshot, storeLayer } from './storeLayer.js';
 
 const MAX_DEPTH = 16;
-/** A segment larger than this is left behind at a seal, so that its space comes back. */
-const ROLL_AT_SEAL_BYTES = 4 << 20;
 const RETRY_MS = 5_000;
 
 export interface PublisherPorts {
@@ -35,25 +35,8 @@ export interface PublisherPorts {
   readonly objects: ObjectStore;
   readonly shelf: LayerShelf;
   readonly stagingDirectory: string;
-  /** Who we are in leases. */
-  readonly holder: string;
   /** From a commit to its publication, when nothing else publishes before. */
   readonly intervalMs: number;
-}
-
-/** The newest snapshot and what it consists of. */
-interface Published {
-  readonly snapshot: SnapshotRecord;
-  readonly version: Version;
-  readonly stack: readonly ShelvedLayer[];
-}
-
-/** A version on its way into a snapshot. */
-interface Capture {
-  readonly version: Version;
-  /** First segment that is needed once the version is published. */
-  readonly neededFrom: number;
-  readonly plan: LayerPlan;
 }
 
 /** A snapshot that the metadata has, but to whose layers the extent maps do not point yet. */
@@ -68,17 +51,27 @@ export class Publisher {
   readonly #database: Database;
   readonly #ports: PublisherPorts;
   readonly #queue = new SerialQueue();
-  readonly #lease: HeldLease;
+  readonly #ownership: Ownership;
   #published: Published | undefined;
+  /** Nobody knows whether the metadata has it: the connection was lost at the wrong moment. */
+  #uncertain: Unadopted | undefined;
   #unadopted: Unadopted | undefined;
   #cancelTimer: (() => void) | undefined;
   #closing = false;
+  #abandoned = false;
+  /** The newest snapshot is one of this host. */
+  #isOurs = true;
   #failing = false;
 
-  constructor(database: Database, ports: PublisherPorts, published: Published | undefined) {
+  constructor(
+    database: Database,
+    ports: PublisherPorts,
+    ownership: Ownership,
+    published: Published | undefined,
+  ) {
     this.#database = database;
     this.#ports = ports;
-    this.#lease = new HeldLease(database.id, ports.metadata, ports.holder, database.ports.clock);
+    this.#ownership = ownership;
     this.#published = published;
     database.listeners.add(() => this.#schedule(ports.intervalMs));
   }
@@ -109,6 +102,7 @@ export class Publisher {
     this.publish(reason).then(
       () => {
         this.#failing = false;
+        this.#ownership.idle();
       },
       (error) => this.#failed(error),
     );
@@ -130,13 +124,18 @@ export class Publisher {
 
   /**
    * Publishes the newest version, unless that is done already. Resolves to the newest snapshot,
-   * undefined when the database has no commit yet. Throws LEASE_LOST, DISK_FULL, CORRUPT, IO.
+   * undefined when the database has no commit yet. Throws BUSY, LEASE_LOST, DISK_FULL, CORRUPT,
+   * UNAVAILABLE, IO.
    */
-  publish(reason: SnapshotReason): Promise<SnapshotRecord | undefined> {
+  async publish(reason: SnapshotReason): Promise<SnapshotRecord | undefined> {
+    // Outside of the queue: whoever takes a database over follows its head first, in the queue.
+    if (this.lagging && !this.#abandoned && !this.#ownership.held) await this.#ownership.own();
     return this.#queue.run(async () => {
-      if (this.#unadopted !== undefined) await this.#adopt(this.#unadopted);
+      if (this.#abandoned) return this.#published?.snapshot;
+      await this.#settle();
       if (this.lagging) await this.#publishHead(reason);
-      if (!this.#closing) await this.#compactIfDeep();
+      // A database that is handed over must not wait for it; who published last does it.
+      if (reason !== 'close' && !this.#closing && this.#isOurs) await this.#compactIfDeep();
       return this.#published?.snapshot;
     });
   }
@@ -146,7 +145,10 @@ export class Publisher {
     const sizes = this.#published?.stack.map((l) => l.record.objectBytes) ?? [];
     const merge = layersToMerge(sizes, MAX_DEPTH);
     try {
-      if (merge > 0) await this.#compact(merge);
+      if (merge > 0) {
+        const stack = await compact(this.#database, this.#ports, this.#published!, merge);
+        this.#published = { ...this.#published!, stack };
+      }
     } catch (error) {
       const fields = { database: this.#database.name, error: describeError(error) };
       this.#database.ports.logger.warn(fields, 'could not merge layers; trying again later');
@@ -164,74 +166,65 @@ export class Publisher {
   async #publishHead(reason: SnapshotReason): Promise<void> {
     // What could not be made durable may be gone from the page cache already.
     if (this.#database.log.failure !== undefined) throw this.#database.log.failure;
-    const capture = await this.#capture();
+    const taken = await capture(this.#database, this.#published);
     try {
       if (this.#database.damage.length > 0) throw this.#database.damageError();
-      await this.#publishCapture(capture, reason);
+      await this.#publishCapture(taken, reason);
     } finally {
-      capture.version.release();
+      taken.version.release();
     }
   }
 
-  /** Between commits: takes the head, and leaves large segments behind. */
-  #capture(): Promise<Capture> {
-    const database = this.#database;
-    return database.serially(async () => {
-      const { log } = database;
-      if ((log.active?.end ?? 0) > ROLL_AT_SEAL_BYTES && log.failure === undefined) {
-        await log.roll().catch(() => {}); // a full disk: the old segment just goes on
-      }
-      // What is still being written to older segments must be known as uncommitted below.
-      while (database.writing) await log.settled();
-      const version = database.head.retain();
-      let neededFrom = log.activeNumber;
-      for (const file of database.files.values()) {
-        neededFrom = Math.min(neededFrom, file.dirtySince ?? neededFrom);
-      }
-      const segments = new Set([...database.segments.values()].map((held) => held.number));
-      const below = this.#publishedImages();
-      const plan = planLayer(
-        version.files.values(),
-        (source) => segments.has(source),
-        (file) => below.get(file),
-      );
-      return { version, neededFrom, plan };
-    });
-  }
-
-  #publishedImages(): Map<FileId, Image> {
-    const images = this.#published?.version.files.values() ?? [];
-    return new Map([...images].map((image) => [image.file.id, image]));
-  }
-
-  async #publishCapture(capture: Capture, reason: SnapshotReason): Promise<void> {
-    const { version, plan } = capture;
+  async #publishCapture(taken: Capture, reason: SnapshotReason): Promise<void> {
+    const { version, plan } = taken;
     const parent = this.#published?.snapshot;
-    const { epoch } = await this.#lease.current();
+    const epoch = await this.#ownership.epoch();
     const snapshot = newSnapshot(this.#database, version, parent, reason, epoch);
     const full = parent === undefined;
     const record = await storeLayer(this.#database, this.#ports, version, snapshot, plan, full);
     const below = this.#published?.stack ?? [];
     const stack = [...below.map((l) => l.record.id), record.id];
-    await this.#commitPublication({ snapshot, newLayers: [record], stack });
     const records = [...below.map((l) => l.record), record];
-    this.#unadopted = { capture: { ...capture, version: version.retain() }, snapshot, records };
-    await this.#adopt(this.#unadopted);
+    const result = { capture: { ...taken, version: version.retain() }, snapshot, records };
+    await this.#commitPublication({ snapshot, newLayers: [record], stack }, result);
+    await this.#settle();
   }
 
   /** An error may come after the transaction took effect: the metadata alone knows. */
-  async #commitPublication(publication: Publication): Promise<void> {
-    const { metadata, objects } = this.#ports;
+  async #commitPublication(publication: Publication, result: Unadopted): Promise<void> {
+    this.#uncertain = result;
     try {
-      await metadata.publish(publication);
+      await this.#ports.metadata.publish(publication);
     } catch (error) {
-      const database = await metadata.getDatabase(this.#database.id);
-      if (database.head === publication.snapshot.id) return;
-      if (errorCode(error) === 'LEASE_LOST') this.#lease.lost();
-      // Nobody refers to it, and the next attempt makes another one.
-      for (const { key } of publication.newLayers) await objects.delete(key).catch(() => {});
+      if (errorCode(error) === 'LEASE_LOST') this.#ownership.lost(error);
+      if (await this.#settleUncertain()) return;
       throw error;
     }
+    this.#uncertain = undefined;
+    this.#unadopted = result;
+  }
+
+  /** Whether the metadata has what is uncertain. Throws UNAVAILABLE, IO: it stays uncertain. */
+  async #settleUncertain(): Promise<boolean> {
+    const result = this.#uncertain;
+    if (result === undefined) return false;
+    await this.#ownership.fence();
+    const { head } = await this.#ports.metadata.getDatabase(this.#database.id);
+    this.#uncertain = undefined;
+    if (head === result.snapshot.id) {
+      this.#unadopted = result;
+      return true;
+    }
+    // Nobody refers to its layer, and the next attempt makes another one.
+    result.capture.version.release();
+    await this.#ports.objects.delete(result.records.at(-1)!.key).catch(() => {});
+    return false;
+  }
+
+  /** Comes to the end of what the metadata has already. */
+  async #settle(): Promise<void> {
+    await this.#settleUncertain();
+    if (this.#unadopted !== undefined) await this.#adopt(this.#unadopted);
   }
 
   /**
@@ -249,16 +242,6 @@ export class Publisher {
     this.#unadopted = undefined;
   }
 
-  /** Before segments go: the record is what tells that they are not missing. */
-  async #seal(snapshot: SnapshotRecord, neededFrom: number): Promise<void> {
-    const { log } = this.#database;
-    const uuid = Buffer.from(snapshot.id.replaceAll('-', ''), 'hex');
-    // What is being written now could be torn, and the cut would take the record along.
-    while (this.#database.writing) await log.settled();
-    log.append(RecordType.SEALED, { a: snapshot.version, b: neededFrom }, uuid);
-    await log.sync();
-  }
-
   async #moveToSnapshot(unadopted: Unadopted, next: Generation): Promise<void> {
     const { capture, snapshot, records } = unadopted;
     const database = this.#database;
@@ -266,7 +249,7 @@ export class Publisher {
     await database.serially(async () => {
       // A failed log takes no SEALED any more: its segments stay.
       const sealed = database.log.active !== undefined && database.log.failure === undefined;
-      if (sealed) await this.#seal(snapshot, capture.neededFrom);
+      if (sealed) await seal(database, snapshot, capture.neededFrom);
       for (const [number, held] of database.segments) {
         if (!sealed || number >= capture.neededFrom) next.add(held);
       }
@@ -275,57 +258,50 @@ export class Publisher {
       moveImages(database, next, relocationOf(capture.plan, target), capture.version, skip);
     });
     this.#published?.version.release();
+    this.#isOurs = true;
     this.#published = { snapshot, version: capture.version, stack };
   }
 
   /** Everything is published and nobody has the database open yet: its segments are not needed. */
-  async leaveSegments(): Promise<void> {
-    const database = this.#database;
-    const next = new Generation((this.#published?.stack ?? []).map((l) => l.held));
-    if (this.#published !== undefined && database.segments.size > 1) {
-      // The newest SEALED may name the oldest: a crash halfway through must not look like a loss.
-      try {
-        await database.prepareForWriting();
-        await this.#seal(this.#published.snapshot, database.log.activeNumber);
-        next.add(database.segments.get(database.log.activeNumber)!);
-      } catch {
-        for (const held of database.segments.values()) next.add(held); // a full disk: they stay
-      }
-    }
-    const skip = leavesOf(this.#published?.version);
-    moveImages(database, next, () => undefined, database.head, skip);
+  leaveSegments(): Promise<void> {
+    return leaveSegments(this.#database, this.#published);
   }
 
-  /** Merges the newest `count` layers into one: same snapshot, same content, smaller stack. */
-  async #compact(count: number): Promise<void> {
-    const { metadata, shelf } = this.#ports;
-    const { snapshot, version, stack } = this.#published!;
-    const kept = stack.slice(0, stack.length - count);
-    const merged = new Set(stack.slice(kept.length).map((l) => l.held.number));
-    const nothing = (): undefined => undefined;
-    const plan = planLayer(version.files.values(), (source) => merged.has(source), nothing);
-    const full = kept.length === 0;
-    const record = await storeLayer(this.#database, this.#ports, version, snapshot, plan, full);
-    const records = [...kept.map((l) => l.record), record];
-    const next = new Generation([]);
-    try {
-      const layers = await shelf.openStack(records, next);
-      const [before, after] = [stack.map((l) => l.record.id), records.map((r) => r.id)];
-      const replaced = metadata.replaceStack(snapshot.id, before, [record], after);
-      await replaced.catch(async (error) => {
-        const now = await metadata.stackOf(snapshot.id); // as in #commitPublication
-        if (now.map((r) => r.id).join() !== after.join()) throw error;
-      });
-      await this.#database.serially(async () => {
-        for (const held of this.#database.segments.values()) next.add(held);
-        const where = relocationOf(plan, layers.at(-1)!.held.number);
-        moveImages(this.#database, next, where, version, new Set());
-      });
-      this.#published = { snapshot, version, stack: layers };
-    } catch (error) {
-      next.release();
-      throw error;
-    }
+  /**
+   * We have just got the right to change the database: `head` is the metadata's. 'forked': it is on
+   * top of something else than what only we have. Throws UNAVAILABLE, CORRUPT, IO.
+   */
+  catchUp(head: SnapshotId | undefined): Promise<'followed' | 'forked'> {
+    return this.#queue.run(() => this.#catchUpNow(head));
+  }
+
+  /** As `catchUp`, for a database that others may change; nothing when we may by now. */
+  follow(head: SnapshotId): Promise<'followed' | 'forked'> {
+    return this.#queue.run(async () =>
+      this.#ownership.held ? 'followed' : this.#catchUpNow(head),
+    );
+  }
+
+  async #catchUpNow(head: SnapshotId | undefined): Promise<'followed' | 'forked'> {
+    await this.#settle();
+    if (this.#published?.snapshot.id === head) return 'followed';
+    const dirty = [...this.#database.files.values()].some((file) => file.dirty);
+    if (this.lagging || dirty || head === undefined) return 'forked';
+    this.#published = await follow(this.#database, this.#ports, this.#published, head);
+    this.#isOurs = false;
+    return 'followed';
+  }
+
+  /** Everything is published and nobody writes: the log is given up. Throws IO. */
+  leaveLog(): Promise<void> {
+    return this.#queue.run(() => leaveLog(this.#database, this.#published));
+  }
+
+  /** Nothing is published any more: the database is another host's. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#closing = true;
+    this.#cancelTimer?.();
   }
 
   /** Publishes what is left, gives the lease back. Throws as `publish` does. */
@@ -333,14 +309,15 @@ export class Publisher {
     this.#closing = true;
     this.#cancelTimer?.();
     if (this.#database.damage.length === 0) await this.publish('unmount');
-    await this.#lease.giveBack();
+    await this.#ownership.close();
   }
 
   /** Gives up the newest snapshot's sources, for a database that is gone. */
   letGo(): void {
     this.#published?.version.release();
     this.#published = undefined;
-    this.#unadopted?.capture.version.release();
+    for (const result of [this.#unadopted, this.#uncertain]) result?.capture.version.release();
     this.#unadopted = undefined;
+    this.#uncertain = undefined;
   }
 }

@@ -55,7 +55,8 @@ export function replay(
   for (const file of state.files.values()) rollBack(file);
 }
 
-const carriesVersion = (type: RecordType): boolean =>
+/** Records that make a version, whose number is in `a`. */
+export const carriesVersion = (type: RecordType): boolean =>
   type === RecordType.COMMIT ||
   type === RecordType.CREATE ||
   type === RecordType.RENAME ||

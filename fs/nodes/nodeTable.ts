@@ -7,7 +7,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import { ROOT_NODE_ID } from '../../proto/fuse/constants.js';
 import type { Image, Version } from '../database/image.js';
 import type { LiveFile } from '../database/liveFile.js';
-import type { EngineDatabase } from '../engine.js';
+import type { EngineDatabase } from '../engineOptions.js';
 import type { FileNode, LiveNode, Node, ReaderNode, RootNode } from './nodes.js';
 import type { SpillDirectory, SpillFile } from './spill.js';
 

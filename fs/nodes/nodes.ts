@@ -9,7 +9,7 @@
 
 import type { FileIdentity, Image, Version } from '../database/image.js';
 import type { LiveFile } from '../database/liveFile.js';
-import type { EngineDatabase } from '../engine.js';
+import type { EngineDatabase } from '../engineOptions.js';
 import type { SpillDirectory, SpillFile } from './spill.js';
 
 interface NodeBase {

@@ -144,17 +144,34 @@ async function setFileAttributes(
     throw new OpenduckError('READ_ONLY', `${name} is read-only here`, { database: name });
   }
   const process = fs.callers.processOf(call.header.pid);
-  let changed: FileNode = node;
+  const isUnlinked = node.kind === 'live' && !node.file.linked; // nobody else's business
+  if (request.size !== undefined && !isUnlinked) {
+    use.requireMayChange(process, `truncate of ${name}${node.file.suffix}`);
+  }
+  const change = (): Promise<FileNode> => changeFile(fs, call, node, request);
+  const mustOwn = !isUnlinked && asksForChange(request);
+  const changed = await (mustOwn ? fs.changing(node.entry, change) : change());
+  return attrAnswer(fs, fs.nodes.find(changed.id) ?? changed);
+}
+
+async function changeFile(
+  fs: FileSystem,
+  call: Call,
+  node: FileNode,
+  request: SetattrRequest,
+): Promise<FileNode> {
+  let changed = node;
   if (request.size !== undefined) {
-    const unlinked = node.kind === 'live' && !node.file.linked; // nobody else's business
-    if (!unlinked) use.requireMayChange(process, `truncate of ${name}${node.file.suffix}`);
-    fs.changedBy(node.entry, process);
+    fs.changedBy(node.entry, fs.callers.processOf(call.header.pid));
     changed = await resize(fs, call, node, request.size, request.handle);
   }
   const file = changed.kind === 'live' ? changed.file : fs.liveFileOf(changed);
   if (file !== undefined) await changeAttributes(fs, changed, file, request);
-  return attrAnswer(fs, fs.nodes.find(changed.id) ?? changed);
+  return changed;
 }
+
+const asksForChange = ({ mode, uid, gid, mtime, size }: SetattrRequest): boolean =>
+  [mode, uid, gid, mtime, size].some((value) => value !== undefined);
 
 /** Mode, owner and times, when any of them is really asked for. */
 async function changeAttributes(
@@ -203,16 +220,12 @@ async function resize(
     fs.promise(thread, fs.nodes.live(node.entry, file), true);
     throw new ErrnoAnswer(Errno.ESTALE, 'look the live file up');
   }
-  const use = fs.useOf(node.entry);
-  use.writePromises++;
   try {
     await database.prepareForWriting();
     database.truncate(file, size);
     await database.commit(file); // at once: no fsync comes after truncate(2) by path
   } finally {
-    use.writePromises--;
     fs.hints.take(thread);
-    fs.settle(use);
   }
   return live;
 }

@@ -122,10 +122,27 @@ export function write(fs: FileSystem, call: Call): Answer | Promise<Answer> {
     handle.writes.requireMayChange(handle.process, `write to ${database.name}${node.file.suffix}`);
   }
   if (size === 0) return answer;
+  if (isUnsure(node)) return writeUnsure(call, node, offset, dataOffset, size).then(() => answer);
   const done = database.write(node.file, offset, call.request, dataOffset, size);
   if (done === undefined) return answer;
   call.keepRequest();
   return done.then(() => answer);
+}
+
+/** Whether another host may have the database by now. Nobody else can have what has no name. */
+const isUnsure = ({ entry, file }: LiveNode): boolean =>
+  !entry.ownership.sure && (file.linked || entry.ownership.isLost);
+
+async function writeUnsure(
+  call: Call,
+  { entry, file }: LiveNode,
+  offset: number,
+  at: number,
+  size: number,
+): Promise<void> {
+  call.keepRequest();
+  await entry.ownership.confirm();
+  await entry.database.write(file, offset, call.request, at, size);
 }
 
 /**
@@ -139,7 +156,13 @@ export async function flush(fs: FileSystem, call: Call): Promise<Answer> {
   if (handle === undefined || use === undefined) return DONE;
   // A child that the writer starts closes what it inherited: no sign that the writer is at an end.
   const own = fs.callers.processOf(call.header.pid) === handle.process;
-  if (own && use.writeHandles === 1) await use.entry.database.commitAll();
+  if (own && use.writeHandles === 1) {
+    const { database, ownership } = use.entry;
+    const isDirty = [...database.files.values()].some((file) => file.dirty);
+    if (isDirty && !ownership.sure) await ownership.confirm();
+    await database.commitAll();
+    if (isDirty && !ownership.sure) await ownership.confirm();
+  }
   // The handle itself may live on in such children; they do not own the lock.
   use.releaseLocks(id, lockOwner);
   return DONE;
@@ -156,6 +179,20 @@ export async function fsyncdir(fs: FileSystem, _call: Call): Promise<Answer> {
 export async function fsync(fs: FileSystem, call: Call): Promise<Answer> {
   decodeFsync(call.request, call.header);
   const node = fs.nodes.get(call.header.nodeId);
-  if (node.kind === 'live') await node.entry.database.commit(node.file);
+  if (node.kind === 'live') await commit(fs, node);
   return DONE;
+}
+
+/**
+ * Nothing goes to a log that may be set aside. And the last look at the lease is after the disk has
+ * the commit: a host that stood still meanwhile must not acknowledge what another one has not.
+ */
+async function commit(fs: FileSystem, node: LiveNode): Promise<void> {
+  const { database, publisher, ownership } = node.entry;
+  if (isUnsure(node)) await ownership.confirm();
+  await database.commit(node.file);
+  if (fs.engine.options.host?.ack === 'object' && node.file.linked) {
+    await publisher.publish('interval');
+  }
+  if (isUnsure(node)) await ownership.confirm();
 }

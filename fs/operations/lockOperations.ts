@@ -63,8 +63,11 @@ export async function setlk(fs: FileSystem, call: Call, blocking: boolean): Prom
   const result = use.locksOf(node.file).set(lock, waitMs, sameProcess);
   const errno = await result;
   if (errno === 0) {
-    const waited = result instanceof Promise && request.type === LockType.WRLCK;
-    if (waited && !sameProcess) await oweHeader(fs, node, request.pid, seen);
+    // While it waited for the lock, or for the database to come from another host.
+    const waited = result instanceof Promise || seen < node.file.followedTo;
+    if (waited && request.type === LockType.WRLCK && !sameProcess) {
+      await oweHeader(fs, node, request.pid, seen);
+    }
     return DONE;
   }
   if (errno === Errno.EAGAIN && request.type === LockType.WRLCK) {

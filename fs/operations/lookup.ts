@@ -10,7 +10,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import { Errno } from '../../proto/fuse/constants.js';
 import { decodeLookup } from '../../proto/fuse/requests/names.js';
 import type { Image, Version } from '../database/image.js';
-import type { EngineDatabase } from '../engine.js';
+import type { EngineDatabase } from '../engineOptions.js';
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem } from '../fileSystem.js';
 import {

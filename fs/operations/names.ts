@@ -7,7 +7,7 @@ import {
   decodeRmdir,
   decodeUnlink,
 } from '../../proto/fuse/requests/names.js';
-import type { EngineDatabase } from '../engine.js';
+import type { EngineDatabase } from '../engineOptions.js';
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem } from '../fileSystem.js';
 import {
@@ -45,13 +45,19 @@ export async function unlink(fs: FileSystem, call: Call): Promise<Answer> {
   const process = fs.callers.processOf(call.header.pid);
   const use = fs.useOf(entry);
   use.requireMayChange(process, `removing ${name}`);
-  fs.changedBy(entry, process);
-  if (parsed.suffix !== MAIN_SUFFIX) {
-    await entry.database.unlink(file);
-    return DONE;
-  }
-  await unlinkMain(fs, entry);
+  await fs.changing(entry, async () => {
+    fs.changedBy(entry, process);
+    if (parsed.suffix === MAIN_SUFFIX) await unlinkMain(fs, entry);
+    else await unlinkSide(entry, parsed.suffix);
+  });
   return DONE;
+}
+
+/** The file of now: what was there before the database was ours may be another host's past. */
+async function unlinkSide({ database }: EngineDatabase, suffix: string): Promise<void> {
+  const file = database.files.get(suffix);
+  if (file === undefined) throw absent(database.name + suffix);
+  await database.unlink(file);
 }
 
 /** Suffixes of side files that are not DuckDB's own. */
@@ -105,7 +111,28 @@ export async function rename(fs: FileSystem, call: Call): Promise<Answer> {
   const process = fs.callers.processOf(call.header.pid);
   const use = fs.useOf(entry);
   use.requireMayChange(process, `renaming ${oldName}`);
-  fs.changedBy(entry, process);
+  await fs.changing(entry, async () => {
+    fs.changedBy(entry, process);
+    await renameOwned(fs, process, entry, { from, to, newName, flags });
+  });
+  return DONE;
+}
+
+interface Renaming {
+  readonly from: FileName;
+  readonly to: FileName;
+  readonly newName: string;
+  readonly flags: number;
+}
+
+async function renameOwned(
+  fs: FileSystem,
+  process: number,
+  entry: EngineDatabase,
+  { from, to, newName, flags }: Renaming,
+): Promise<void> {
+  const file = entry.database.files.get(from.suffix);
+  if (file === undefined) throw absent(from.database + from.suffix);
   const replaced = fs.engine.find(to.database);
   const exists = replaced?.database.files.has(to.suffix) ?? false;
   if (exists && (flags & RenameFlag.NOREPLACE) !== 0) {
@@ -113,18 +140,16 @@ export async function rename(fs: FileSystem, call: Call): Promise<Answer> {
   }
   if (to.database === from.database) {
     await entry.database.rename(file, to.suffix);
-    return DONE;
+    return;
   }
   // Between databases only a database as a whole moves; mv copies side files.
   if (from.suffix !== MAIN_SUFFIX || to.suffix !== MAIN_SUFFIX) {
     throw new ErrnoAnswer(Errno.EXDEV, 'between databases');
   }
-  if (replaced !== undefined) {
-    fs.useOf(replaced).requireMayChange(process, `replacing ${newName}`);
-    requireReplaceable(entry, replaced);
-  }
-  await fs.engine.rename(entry, to.database);
-  return DONE;
+  if (replaced === undefined) return fs.engine.rename(entry, to.database);
+  fs.useOf(replaced).requireMayChange(process, `replacing ${newName}`);
+  requireReplaceable(entry, replaced);
+  await fs.changing(replaced, () => fs.engine.rename(entry, to.database));
 }
 
 /**

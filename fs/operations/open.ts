@@ -120,25 +120,20 @@ async function openForWriting(
   if (process === 0 || (flags & O_TRUNC) !== 0) use.requireMayChange(process, `opening ${name}`);
   // First: when it is refused, the kernel looks the name up again, and has to find the same.
   requireOwnWal(fs, use, node.file.suffix, flags, process);
-  fs.changedBy(entry, process);
-  const file = fs.liveFileOf(node);
-  if (file === undefined) {
-    fs.promiseSuccessor(node, thread);
-    throw stale('the file was replaced');
-  }
-  // Counts as a writer while we wait, so that the set does not settle under us.
-  use.writePromises++;
-  try {
+  return fs.changing(entry, async () => {
+    fs.changedBy(entry, process);
+    const file = fs.liveFileOf(node);
+    if (file === undefined) {
+      fs.promiseSuccessor(node, thread);
+      throw stale('the file was replaced');
+    }
     await entry.database.prepareForWriting();
     if (!file.hasContent) throw stale('the file was unlinked meanwhile');
     const live = liveNodeFor(fs, node, file, thread);
     const handle = grantWriting(fs, live, process, flags);
     fs.hints.take(thread); // after the handle is there: no gap in which the set could settle
     return handle;
-  } finally {
-    use.writePromises--;
-    fs.settle(use);
-  }
+  });
 }
 
 /** Whether DuckDB opens its own WAL: copies are not opened for appending. */
@@ -207,23 +202,19 @@ export async function create(fs: FileSystem, call: Call): Promise<Answer> {
   const use = fs.useOf(entry);
   use.requireMayChange(process, `creating ${name}`);
   requireOwnWal(fs, use, parsed.suffix, flags, process);
-  const existing = database.files.get(parsed.suffix);
-  if (existing !== undefined && (flags & O_EXCL) !== 0) {
-    throw new OpenduckError('ALREADY_EXISTS', `${name} exists`, { database: database.name });
-  }
-  fs.changedBy(entry, process);
-  use.writePromises++;
-  try {
+  return fs.changing(entry, async () => {
+    const existing = database.files.get(parsed.suffix);
+    if (existing !== undefined && (flags & O_EXCL) !== 0) {
+      throw new OpenduckError('ALREADY_EXISTS', `${name} exists`, { database: database.name });
+    }
+    fs.changedBy(entry, process);
     await database.prepareForWriting();
     const attributes = { ...owner, modified: fs.clock.now() };
     const file = existing ?? (await database.create(parsed.suffix, attributes));
     const node = fs.nodes.live(entry, file);
     const handle = grantWriting(fs, node, process, flags);
     return joined(entryAnswer(fs, node), openAnswer(handle));
-  } finally {
-    use.writePromises--;
-    fs.settle(use);
-  }
+  });
 }
 
 export function release(fs: FileSystem, call: Call): Answer {

@@ -5,7 +5,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import type { Version } from '../database/image.js';
 import type { LiveFile } from '../database/liveFile.js';
-import type { EngineDatabase } from '../engine.js';
+import type { EngineDatabase } from '../engineOptions.js';
 import { MAIN_SUFFIX } from '../names.js';
 import { FileLocks } from './locks.js';
 

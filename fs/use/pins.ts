@@ -13,7 +13,7 @@
 import type { MonotonicTime } from '../../proto/ids.js';
 import type { Clock } from '../../proto/ports.js';
 import type { Version } from '../database/image.js';
-import type { EngineDatabase } from '../engine.js';
+import type { EngineDatabase } from '../engineOptions.js';
 
 const LINGER_MS = 10_000;
 

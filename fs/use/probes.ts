@@ -22,9 +22,13 @@ export class Probes {
     this.#probes.set(thread, { file, content });
   }
 
-  /** Which content of the file the thread saw last; undefined: none. */
+  /**
+   * Which content of the file the thread saw last; undefined: none; −1: one from before the
+   * database was loaded anew.
+   */
   contentSeen(thread: number, file: FileIdentity): number | undefined {
     const probe = this.#probes.get(thread);
-    return probe?.file === file ? probe.content : undefined;
+    if (probe?.file === file) return probe.content;
+    return probe?.file.inode === file.inode ? -1 : undefined;
   }
 }

@@ -52,20 +52,22 @@ function tellPublications(store: MetadataStore, published: () => void): Metadata
 
 export class EngineFixture {
   readonly metadata: MetadataStore;
-  readonly clock = new ManualClock();
+  readonly clock: ManualClock;
   /** Called after every publication that took effect. */
   onPublished: () => void = () => {};
 
-  private constructor(store: MetadataStore) {
+  private constructor(store: MetadataStore, clock: ManualClock) {
+    this.clock = clock;
     this.metadata = tellPublications(store, () => this.onPublished());
   }
 
   static async make(t: TestContext): Promise<EngineFixture> {
     const directory = await makeTempDir();
     t.after(() => removeTempDir(directory));
-    const store = await openSqliteStore(join(directory, 'metadata.db'), silentLogger);
+    const clock = new ManualClock();
+    const store = await openSqliteStore(join(directory, 'metadata.db'), clock, silentLogger);
     t.after(() => store.close());
-    return new EngineFixture(store);
+    return new EngineFixture(store, clock);
   }
 
   /** Also the next one, after the one before was killed (that is, never closed). */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Version } from '../../fs/database/image.js';
-import type { EngineDatabase } from '../../fs/engine.js';
+import type { EngineDatabase } from '../../fs/engineOptions.js';
 import type { FileNode } from '../../fs/nodes/nodes.js';
 import { type Hint, Hints } from '../../fs/use/hints.js';
 import { FileLocks, type LockRequest } from '../../fs/use/locks.js';

@@ -1,0 +1,84 @@
+/** Puts a database together with its publisher and with the right to change it. */
+import type { ObjectStore } from '../../layers/objectStore.js';
+import type { MetadataStore } from '../../metadata/store.js';
+import { OpenduckError } from '../../proto/errors.js';
+import type { Published } from './compaction.js';
+import type { Database } from './database.js';
+import type { DatabasePorts } from './databaseState.js';
+import type { LayerShelf } from './layerShelf.js';
+import { LocalLease } from './localLease.js';
+import type { LogDirectories } from './logDirectory.js';
+import type { Ownership } from './ownership.js';
+import { Publisher } from './publisher.js';
+import { type LeaseHooks, SharedLease } from './sharedLease.js';
+
+export interface AssemblyPorts extends DatabasePorts {
+  readonly metadata: MetadataStore;
+  readonly objects: ObjectStore;
+  readonly directories: LogDirectories;
+  readonly stagingDirectory: string;
+  /** Who we are in leases. */
+  readonly holder: string;
+  readonly leaseTtlMs: number;
+  readonly writerWaitMs: number;
+  readonly publishIntervalMs: number;
+  /** Nobody writes the database, or was promised that he may. */
+  readonly isQuiet: (database: Database) => boolean;
+  /** Another host has taken the database over. */
+  readonly onLost: (database: Database, cause: OpenduckError) => void;
+}
+
+export interface AssembledDatabase {
+  readonly database: Database;
+  readonly shelf: LayerShelf;
+  readonly ownership: Ownership;
+  readonly publisher: Publisher;
+}
+
+export function assemble(
+  database: Database,
+  shelf: LayerShelf,
+  published: Published | undefined,
+  ports: AssemblyPorts,
+): AssembledDatabase {
+  const { metadata, publishIntervalMs } = ports;
+  const hooks: LeaseHooks = {
+    entered: () => catchUp(database, publisher, metadata),
+    granted: ({ epoch }, since) =>
+      ports.directories.noteLease(database.directory, {
+        since,
+        epoch,
+        base: publisher.snapshot?.id,
+      }),
+    isQuiet: () => ports.isQuiet(database),
+    publish: async () => {
+      await publisher.publish('close');
+    },
+    leaveLog: () => publisher.leaveLog(),
+    lost: (cause) => ports.onLost(database, cause),
+  };
+  const lease = { ...ports, ttlMs: ports.leaseTtlMs, waitMs: ports.writerWaitMs };
+  const ownership = metadata.shared
+    ? new SharedLease(database.id, lease, hooks)
+    : new LocalLease(database.id, ports);
+  const publisherPorts = { ...ports, shelf, intervalMs: publishIntervalMs };
+  const publisher = new Publisher(database, publisherPorts, ownership, published);
+  return { database, shelf, ownership, publisher };
+}
+
+/** Throws STALE (dropped by another host), LEASE_LOST (what is here belongs to another past). */
+async function catchUp(
+  database: Database,
+  publisher: Publisher,
+  metadata: MetadataStore,
+): Promise<void> {
+  const { name, id, dropped } = database;
+  const { head, droppedAt } = await metadata.getDatabase(id);
+  if (droppedAt !== undefined && !dropped) {
+    throw new OpenduckError('STALE', `${name} was dropped by another host`, { database: name });
+  }
+  if ((await publisher.catchUp(head)) === 'followed') return;
+  throw new OpenduckError('LEASE_LOST', `${name}: another host has published meanwhile`, {
+    database: name,
+  });
+}

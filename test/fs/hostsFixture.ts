@@ -1,0 +1,134 @@
+/** Engines that share metadata and an object store, each with a data directory of its own. */
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type Engine, openEngine } from '../../fs/engine.js';
+import type { EngineDatabase } from '../../fs/engineOptions.js';
+import { openLocalObjectStore } from '../../layers/localObjectStore.js';
+import { openSqliteStore } from '../../metadata/sqlite/open.js';
+import type { MetadataStore, SnapshotRecord } from '../../metadata/store.js';
+import { type DatabaseId, epoch, type SnapshotId } from '../../proto/ids.js';
+import { silentLogger, systemRandom } from '../../proto/ports.js';
+import { removeTempDir } from '../harness/leakCheck.js';
+import { makeTempDir } from '../harness/testRun.js';
+import { MemoryDisk } from '../layers/memoryDisk.js';
+import { createFile, writeText } from './engineFixture.js';
+import { ManualClock } from './manualClock.js';
+
+export const MAIN = '.duckdb';
+export const TTL_MS = 15_000;
+
+const hostOf = (name: string) => ({ holder: name, leaseTtlMs: TTL_MS, ack: 'local' as const });
+
+/** Metadata that hosts share, and whose answers can be lost. */
+export class SharedMetadata {
+  store: MetadataStore;
+  /** Asked before and after every call: an error that it returns is thrown. */
+  fault: (method: string, when: 'before' | 'after') => Error | undefined = () => undefined;
+
+  constructor(real: MetadataStore) {
+    const call =
+      (name: string, method: (...args: unknown[]) => Promise<unknown>) =>
+      async (...args: unknown[]) => {
+        const before = this.fault(name, 'before');
+        if (before !== undefined) throw before;
+        const result = await method.apply(real, args);
+        const after = this.fault(name, 'after');
+        if (after !== undefined) throw after;
+        return result;
+      };
+    this.store = new Proxy(real, {
+      get: (target, name) => {
+        if (name === 'shared') return true;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? call(String(name), value as never) : value;
+      },
+    });
+  }
+}
+
+export class Hosts {
+  readonly clock: ManualClock;
+  readonly disk = new MemoryDisk();
+  readonly #store: MetadataStore;
+  /** As all see it for which nothing else is said. */
+  readonly metadata: SharedMetadata;
+
+  private constructor(clock: ManualClock, store: MetadataStore) {
+    this.clock = clock;
+    this.#store = store;
+    this.metadata = this.connection();
+  }
+
+  static async make(t: TestContext): Promise<Hosts> {
+    const directory = await makeTempDir();
+    t.after(() => removeTempDir(directory));
+    const clock = new ManualClock();
+    const store = await openSqliteStore(join(directory, 'metadata.db'), clock, silentLogger);
+    t.after(() => store.close());
+    return new Hosts(clock, store);
+  }
+
+  /** One that can be cut without the others. */
+  connection(): SharedMetadata {
+    return new SharedMetadata(this.#store);
+  }
+
+  /** With a clock of its own, time stands still for it. */
+  async engine(
+    name: string,
+    clock = this.clock,
+    metadata: SharedMetadata = this.metadata,
+  ): Promise<Engine> {
+    return openEngine({
+      dataDir: `/${name}`,
+      disk: this.disk,
+      objects: await openLocalObjectStore(this.disk, '/shared/objects'),
+      metadata: metadata.store,
+      clock,
+      random: systemRandom,
+      logger: silentLogger,
+      publishIntervalMs: 1000,
+      writerWaitMs: 0,
+      readOnly: false,
+      host: hostOf(name),
+    });
+  }
+}
+
+/** What a writer does: a file with a text, committed. */
+export async function commitText(
+  engine: Engine,
+  name: string,
+  text: string,
+): Promise<EngineDatabase> {
+  const entry = await engine.findOrCreate(name);
+  await engine.own(entry);
+  const { database } = entry;
+  const file = database.files.get(MAIN) ?? (await createFile(database, MAIN));
+  await database.prepareForWriting();
+  await writeText(database, file, 0, text);
+  await database.commit(file);
+  return entry;
+}
+
+/** The writer has closed; resolves when others may write. */
+export async function finish({ ownership }: EngineDatabase): Promise<void> {
+  ownership.idle();
+  while (ownership.held) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** As a rebuild of the metadata leaves it: who published what is not known any more. */
+export function withoutEpochs(metadata: MetadataStore): MetadataStore {
+  const forget = (snapshot: SnapshotRecord) => ({ ...snapshot, epoch: epoch(1) });
+  return new Proxy(metadata, {
+    get(target, name) {
+      if (name === 'getSnapshot') {
+        return async (id: SnapshotId) => forget(await target.getSnapshot(id));
+      }
+      if (name === 'listSnapshots') {
+        return async (id: DatabaseId) => (await target.listSnapshots(id)).map(forget);
+      }
+      return Reflect.get(target, name);
+    },
+  });
+}
