@@ -1,8 +1,12 @@
 /** What every command gets: ports, the environment and where to print. */
 import { homedir } from 'node:os';
+import { readStandardInput, readText } from '../layers/os/textFile.js';
+import { OpenduckError } from '../proto/errors.js';
 import type { Clock, Random } from '../proto/ports.js';
 import { readConfigFile } from './configFile.js';
+import type { SettingSources } from './settingSources.js';
 import { resolveSettings, type Settings } from './settings.js';
+import { metadataFileOf, STANDARD_INPUT } from './storeSettings.js';
 
 export interface CommandContext {
   readonly clock: Clock;
@@ -18,17 +22,36 @@ export interface CommandContext {
 /** Flags as yargs parsed them. */
 export type Flags = Readonly<Record<string, unknown>>;
 
+/** The URL of the metadata as its file has it, or why there is none. */
+async function readMetadataFile(
+  sources: SettingSources,
+): Promise<string | OpenduckError | undefined> {
+  const path = metadataFileOf(sources);
+  if (path === undefined) return undefined;
+  if (path === STANDARD_INPUT) return readStandardInput();
+  const hint = 'Check --metadata-file and OPENDUCK_METADATA_FILE.';
+  try {
+    const text = await readText(path);
+    if (text !== undefined) return text;
+    return new OpenduckError('NOT_FOUND', `the metadata file ${path} does not exist`, { hint });
+  } catch (error) {
+    if (error instanceof OpenduckError) return error;
+    throw error;
+  }
+}
+
 /** Throws USAGE, UNSUPPORTED, NOT_FOUND (config file). */
 export async function readSettings(context: CommandContext, flags: Flags): Promise<Settings> {
   const configPath = flags['config'] ?? context.environment['OPENDUCK_CONFIG'];
   const hasConfig = typeof configPath === 'string' && configPath !== '';
-  return resolveSettings({
+  const sources: SettingSources = {
     flags,
     environment: context.environment,
     file: hasConfig ? await readConfigFile(configPath) : undefined,
     user: { id: context.userId, home: homedir() },
     workingDirectory: process.cwd(),
-  });
+  };
+  return resolveSettings(sources, await readMetadataFile(sources));
 }
 
 /** The value of a positional or flag that yargs has already required to be a text. */

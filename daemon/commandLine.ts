@@ -6,9 +6,12 @@ import { benchCommand } from './commands/bench.js';
 import { doctorCommand } from './commands/doctor.js';
 import { lsCommand } from './commands/ls.js';
 import { mountCommand } from './commands/mount.js';
+import { rebuildMetadataCommand } from './commands/rebuildMetadata.js';
+import { recoverCommand } from './commands/recover.js';
 import { snapshotCommand } from './commands/snapshot.js';
 import { statusCommand } from './commands/status.js';
 import { unmountCommand } from './commands/unmount.js';
+import { warmCommand } from './commands/warm.js';
 import { VERSION } from './version.js';
 
 const NAME = 'openduck-fuse';
@@ -35,7 +38,10 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     statusCommand(context),
     lsCommand(context),
     snapshotCommand(context),
+    recoverCommand(context),
+    warmCommand(context),
     doctorCommand(context),
+    rebuildMetadataCommand(context),
     benchCommand(),
   ];
   for (const command of commands) parser.command(command);
@@ -56,7 +62,19 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     });
 }
 
-const COMMANDS = ['mount', 'unmount', 'umount', 'status', 'ls', 'snapshot', 'doctor', 'bench'];
+const COMMANDS = [
+  'mount',
+  'unmount',
+  'umount',
+  'status',
+  'ls',
+  'snapshot',
+  'recover',
+  'warm',
+  'doctor',
+  'rebuild-metadata',
+  'bench',
+];
 
 /** In the words of somebody who did not write the parser. */
 function reword(message: string): string {

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { parse } from 'smol-toml';
 import { readText } from '../layers/os/textFile.js';
 import { OpenduckError } from '../proto/errors.js';
-import type { ConfigFile } from './settings.js';
+import type { ConfigFile } from './settingSources.js';
 
 /** Throws NOT_FOUND when the file is missing, USAGE when it is not TOML. */
 export async function readConfigFile(path: string): Promise<ConfigFile> {

@@ -9,8 +9,11 @@ import { nodeDisk } from '../layers/os/nodeDisk.js';
 import { OpenduckError } from '../proto/errors.js';
 import type { Clock } from '../proto/ports.js';
 import { dataPaths } from './dataDirectory.js';
+import { environmentWithoutSecrets } from './hideSecrets.js';
 import { errorOf, type ReadinessMessage, type ReadyMessage } from './readiness.js';
+import type { SecretText } from './secretText.js';
 import type { Settings } from './settings.js';
+import { type MetadataPlace, type ObjectsPlace, STANDARD_INPUT } from './storeSettings.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 
@@ -22,7 +25,32 @@ const START_LIMIT_MS = 60_000;
 /** Between asking a child that is late to end and killing it. */
 const END_LIMIT_MS = 5000;
 
-/** Every setting as a flag: the child must not find other values than its parent. */
+function objectsFlag(place: ObjectsPlace): string {
+  return `--objects=${place.kind === 's3' ? place.url : pathToFileURL(place.path)}`;
+}
+
+/** A URL with a password comes by standard input, which no list of processes shows. */
+function metadataFlag(place: MetadataPlace): string {
+  if (place.kind === 'unreadable') throw place.error;
+  if (place.kind === 'postgres') return `--metadata-file=${STANDARD_INPUT}`;
+  return `--metadata=${pathToFileURL(place.path)}`;
+}
+
+function s3Flags({ s3 }: Settings): string[] {
+  const { endpoint, region, pathStyle, serverSideEncryption, caFile } = s3;
+  const flags: string[] = [];
+  if (endpoint !== undefined) flags.push(`--s3-endpoint=${endpoint}`);
+  if (region !== undefined) flags.push(`--s3-region=${region}`);
+  if (pathStyle !== undefined) flags.push(pathStyle ? '--s3-path-style' : '--no-s3-path-style');
+  if (serverSideEncryption !== undefined) flags.push(`--s3-sse=${serverSideEncryption}`);
+  if (caFile !== undefined) flags.push(`--s3-ca=${caFile}`);
+  return flags;
+}
+
+/**
+ * Every setting as a flag: the child must not find other values than its parent. Throws why the
+ * file with the URL of the metadata could not be read.
+ */
 export function mountArguments(mountpoint: string, settings: Settings): string[] {
   const flags = [
     `--data-dir=${settings.dataDir}`,
@@ -30,12 +58,15 @@ export function mountArguments(mountpoint: string, settings: Settings): string[]
     settings.readOnly ? '--read-only' : '--no-read-only',
     `--writer-wait=${settings.writerWaitMs}ms`,
     `--publish-interval=${settings.publishIntervalMs}ms`,
+    `--ack=${settings.ack}`,
+    `--cache-size=${settings.cacheBytes}B`,
+    `--lease-ttl=${settings.leaseTtlMs}ms`,
     `--log-level=${settings.logLevel}`,
   ];
-  if (settings.metadata) flags.push(`--metadata=${pathToFileURL(settings.metadata)}`);
-  if (settings.objects) flags.push(`--objects=${pathToFileURL(settings.objects)}`);
+  if (settings.metadata !== undefined) flags.push(metadataFlag(settings.metadata));
+  if (settings.objects !== undefined) flags.push(objectsFlag(settings.objects));
   // An absolute path is never taken for a flag.
-  return ['mount', mountpoint, '--foreground', ...flags];
+  return ['mount', mountpoint, '--foreground', ...flags, ...s3Flags(settings)];
 }
 
 type Outcome =
@@ -109,21 +140,36 @@ function passSignalsOn(child: ChildProcess): () => void {
   };
 }
 
+/** The daemon in the making. `secret` is what it reads from standard input. */
+function spawnDaemon(
+  parameters: readonly string[],
+  secret: SecretText | undefined,
+  log: number,
+): ChildProcess {
+  const child = spawn(process.execPath, parameters, {
+    cwd: '/',
+    detached: true,
+    env: environmentWithoutSecrets(),
+    stdio: [secret === undefined ? 'ignore' : 'pipe', log, log, 'ipc'],
+  });
+  child.stdin?.on('error', () => {}); // it ended before it read: that is what will be told
+  child.stdin?.end(secret?.reveal());
+  return child;
+}
+
 /** Throws what the daemon threw, UNAVAILABLE (it died, or 60 s passed), IO (log file). */
 export async function startInBackground(
   mountpoint: string,
   settings: Settings,
   clock: Clock,
 ): Promise<ReadyMessage> {
-  await nodeDisk.makeDirectory(settings.dataDir);
-  const path = dataPaths(settings.dataDir).log;
-  const log = await openAppend(path, LOG_LIMIT_BYTES);
+  const { metadata, dataDir } = settings;
   const parameters = [...process.execArgv, MAIN, ...mountArguments(mountpoint, settings)];
-  const child = spawn(process.execPath, parameters, {
-    cwd: '/',
-    detached: true,
-    stdio: ['ignore', log.descriptor, log.descriptor, 'ipc'],
-  });
+  await nodeDisk.makeDirectory(dataDir);
+  const path = dataPaths(dataDir).log;
+  const log = await openAppend(path, LOG_LIMIT_BYTES);
+  const secret = metadata?.kind === 'postgres' ? metadata.url : undefined;
+  const child = spawnDaemon(parameters, secret, log.descriptor);
   const restoreSignals = passSignalsOn(child);
   try {
     const outcome = await waitForOutcome(child, clock);

@@ -1,6 +1,7 @@
 /** What lies in a data directory, and the lock that lets one process at a time use it. */
 import { join } from 'node:path';
 import { type LockedFile, lockFile } from '../layers/os/lockFile.js';
+import { readMountTable } from '../layers/os/mountTable.js';
 import { readText } from '../layers/os/textFile.js';
 import { errorCode, OpenduckError } from '../proto/errors.js';
 import type { Clock } from '../proto/ports.js';
@@ -12,6 +13,8 @@ export interface DataPaths {
   readonly stores: string;
   readonly metadata: string;
   readonly objects: string;
+  readonly cache: string;
+  readonly hostId: string;
 }
 
 export function dataPaths(dataDir: string): DataPaths {
@@ -22,6 +25,8 @@ export function dataPaths(dataDir: string): DataPaths {
     stores: join(dataDir, 'stores.json'),
     metadata: join(dataDir, 'metadata.db'),
     objects: join(dataDir, 'objects'),
+    cache: join(dataDir, 'cache'),
+    hostId: join(dataDir, 'host-id'),
   };
 }
 
@@ -36,6 +41,8 @@ export interface LockHolder {
 
 /** Commands without a daemon hold the lock for a moment only: worth waiting for. */
 const SHORT_HOLD_MS = 5000;
+/** So is a daemon whose mount is gone: it publishes what is left, and ends. */
+const ENDING_MS = 20_000;
 const RETRY_MS = 50;
 
 function parseHolder(text: string | undefined): LockHolder | undefined {
@@ -80,16 +87,25 @@ function heldError(dataDir: string, holder: LockHolder | undefined): OpenduckErr
   );
 }
 
+/** How long it is worth waiting for this holder, from now on. */
+async function patienceFor(holder: LockHolder | undefined): Promise<number> {
+  const { mountpoint } = holder ?? {};
+  if (mountpoint === undefined) return SHORT_HOLD_MS;
+  const isMounted = (await readMountTable()).some((entry) => entry.mountpoint === mountpoint);
+  return isMounted ? 0 : ENDING_MS;
+}
+
 /**
- * Takes the lock of an existing data directory and writes into it who holds it. Waits a few seconds
- * for short commands, not for daemons. Throws BUSY naming the holder, NOT_FOUND, NOT_PERMITTED, IO.
+ * Takes the lock of an existing data directory and writes into it who holds it. Waits a while for
+ * short commands and for daemons that are not mounted any more, not for those that are. Throws BUSY
+ * naming the holder, NOT_FOUND, NOT_PERMITTED, IO.
  */
 export async function lockDataDirectory(
   dataDir: string,
   holder: LockHolder,
   clock: Clock,
 ): Promise<LockedFile> {
-  const deadline = clock.monotonic() + SHORT_HOLD_MS;
+  const began = clock.monotonic();
   for (;;) {
     try {
       const lock = await lockFile(dataPaths(dataDir).lock);
@@ -98,9 +114,7 @@ export async function lockDataDirectory(
     } catch (error) {
       if (errorCode(error) !== 'BUSY') throw error;
       const other = await readLockHolder(dataDir);
-      if (other?.mountpoint !== undefined || clock.monotonic() > deadline) {
-        throw heldError(dataDir, other);
-      }
+      if (clock.monotonic() - began >= (await patienceFor(other))) throw heldError(dataDir, other);
     }
     await clock.sleep(RETRY_MS);
   }

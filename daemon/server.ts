@@ -16,6 +16,7 @@ import type { CommandContext } from './commandContext.js';
 import { startControlServer } from './control/server.js';
 import { dataPaths, lockDataDirectory, unlockDataDirectory } from './dataDirectory.js';
 import { EXIT_FAILURE, EXIT_OK } from './exitCodes.js';
+import { forgetSecrets } from './hideSecrets.js';
 import { busyError } from './holders.js';
 import { endNow, endOnUncaughtErrors } from './lastResort.js';
 import { checkApart, type PreparedMountpoint, prepareMountpoint } from './mountpoint.js';
@@ -28,7 +29,13 @@ import {
   type StopRequest,
   stopOnSignals,
 } from './stopRequest.js';
-import { type StoreLocations, storeLocations } from './stores.js';
+import {
+  describeMetadata,
+  describeObjects,
+  type StoreLocations,
+  storeLocations,
+  storeNotes,
+} from './stores.js';
 import { VERSION } from './version.js';
 
 export interface DaemonOptions {
@@ -52,7 +59,9 @@ async function unmountPlainly(mounted: MountedFileSystem, clock: Clock): Promise
 
 /** Whether a process holds the write lock of a database. */
 async function hasWriter(engine: Engine): Promise<boolean> {
-  return (await engine.status()).databases.some((database) => database.writer !== undefined);
+  return (await engine.commands.status()).databases.some(
+    (database) => database.writer !== undefined,
+  );
 }
 
 /**
@@ -92,8 +101,9 @@ interface Running {
 /** A file system whose daemon keeps its own files there would wait for itself. */
 async function locateStores(settings: Settings, mountpoint: string): Promise<StoreLocations> {
   const locations = await storeLocations(settings);
-  checkApart(mountpoint, locations.metadata, 'the metadata');
-  checkApart(mountpoint, locations.objects, 'the objects');
+  const { metadata, objects } = locations;
+  if (metadata.kind === 'sqlite') checkApart(mountpoint, metadata.path, 'the metadata');
+  if (objects.kind === 'directory') checkApart(mountpoint, objects.path, 'the objects');
   return locations;
 }
 
@@ -174,7 +184,7 @@ async function serveControl(
   const startedAt = clock.monotonic();
   const control = await startControlServer({
     socketPath: dataPaths(settings.dataDir).socket,
-    commands: engine,
+    commands: engine.commands,
     daemon: {
       mountpoint: mounted.mountpoint,
       dataDir: settings.dataDir,
@@ -208,17 +218,25 @@ async function register(start: Start, mountpoint: string): Promise<void> {
 async function startAll(start: Start): Promise<Running> {
   const { context, settings, cleanup, logger, stop } = start;
   const { clock, random } = context;
-  const { path: mountpoint, notes } = await claim(start);
+  const { path: mountpoint, notes: claimNotes } = await claim(start);
   stop.check();
   const locations = await locateStores(settings, mountpoint);
+  const notes = [...claimNotes, ...storeNotes(locations)];
+  for (const note of storeNotes(locations)) logger.warn({}, note);
   const storage = await openStorage(settings, locations, { clock, random, logger });
   cleanup.add('close the storage', () => storage.close());
   stop.check();
   const mounted = await mount(start, mountpoint, storage.engine);
   await serveControl(start, mounted, storage.engine);
   await register(start, mountpoint);
-  stop.check();
-  const fields = { mountpoint, dataDir: settings.dataDir, version: VERSION };
+  const fields = {
+    mountpoint,
+    dataDir: settings.dataDir,
+    metadata: describeMetadata(locations.metadata),
+    objects: describeObjects(locations.objects),
+    holder: storage.holder,
+    version: VERSION,
+  };
   logger.info(fields, 'the file system is mounted');
   return { mountpoint, notes };
 }
@@ -242,6 +260,7 @@ function watchForTheEnd(stop: StopRequest, options: DaemonOptions): void {
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { logger } = options;
   process.title = MOUNT_SOURCE;
+  forgetSecrets();
   const stop = createStopRequest(logger);
   const presence: Presence = { mountpoint: undefined };
   const cleanup = createCleanup(logger);

@@ -67,7 +67,7 @@ async function withoutDaemon(
     const locations = await storeLocations(settings);
     const storage = await openStorage(settings, locations, { clock, random, logger });
     return {
-      commands: storage.engine,
+      commands: storage.engine.commands,
       mountpoint: undefined,
       close: async () => {
         await storage.close();

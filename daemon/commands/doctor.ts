@@ -9,6 +9,7 @@ import {
   existingDirectory,
 } from '../doctor/dataDirChecks.js';
 import type { Finding } from '../doctor/finding.js';
+import { checkStores } from '../doctor/storeChecks.js';
 import {
   checkAllowOther,
   checkFuseDevice,
@@ -19,6 +20,7 @@ import {
   checkStaleMounts,
 } from '../doctor/systemChecks.js';
 import type { Settings } from '../settings.js';
+import { storeOptions } from '../storeOptions.js';
 
 async function examine(context: CommandContext, settings: Settings): Promise<Finding[]> {
   const isRoot = context.userId === 0;
@@ -34,6 +36,7 @@ async function examine(context: CommandContext, settings: Settings): Promise<Fin
     await checkWriting(directory, context.clock),
     await checkSpace(directory),
     await checkStaleMounts(),
+    ...(await checkStores(context, settings)),
   ];
 }
 
@@ -61,9 +64,10 @@ export function doctorCommand(context: CommandContext): CommandModule {
     command: 'doctor',
     describe: 'Check whether this machine can mount, and what would make it better',
     builder: (yargs) =>
-      yargs
+      storeOptions(yargs)
         .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
-        .example('$0 doctor --data-dir /srv/duck', 'Measures the disk of that directory'),
+        .example('$0 doctor --data-dir /srv/duck', 'Measures the disk of that directory')
+        .example('$0 doctor --objects s3://bucket/p', 'Tries what may be done there'),
     handler: (flags) => doctor(context, flags),
   };
 }

@@ -7,10 +7,11 @@ import { startInBackground } from '../daemonize.js';
 import { dataPaths } from '../dataDirectory.js';
 import { exitCodeOf } from '../exitCodes.js';
 import { failedMessage, hasParent, tellParent } from '../readiness.js';
-import { LOG_LEVELS, type Settings } from '../settings.js';
+import { ACKS, LOG_LEVELS, type Settings } from '../settings.js';
+import { storeOptions } from '../storeOptions.js';
 
 function describe(yargs: Argv): Argv {
-  return yargs
+  return storeOptions(yargs)
     .positional('mountpoint', {
       type: 'string',
       demandOption: true,
@@ -35,15 +36,21 @@ function describe(yargs: Argv): Argv {
       requiresArg: true,
       describe: 'How soon a commit is published as a snapshot (default: 1s)',
     })
-    .option('metadata', {
+    .option('ack', {
       type: 'string',
       requiresArg: true,
-      describe: 'SQLite file of the metadata, file:///… (default: in the data directory)',
+      describe: `What a commit waits for, ${ACKS.join(' or ')} (default: local)`,
     })
-    .option('objects', {
+    .option('cache-size', {
       type: 'string',
       requiresArg: true,
-      describe: 'Directory of the sealed layers, file:///… (default: in the data directory)',
+      describe: 'Local disk for copies of objects in S3 (default: 10GiB)',
+    })
+    .option('lease-ttl', {
+      type: 'string',
+      requiresArg: true,
+      describe:
+        'Databases of a host that is away for so long can be written elsewhere (default: 15s)',
     })
     .option('log-level', {
       type: 'string',
@@ -51,6 +58,7 @@ function describe(yargs: Argv): Argv {
       describe: `One of ${LOG_LEVELS.join(', ')} (default: info)`,
     })
     .example('$0 mount /mnt/duck', 'Mount in the background')
+    .example('$0 mount /mnt/duck --metadata-file /etc/duck.url --objects s3://b/p', 'Many hosts')
     .example('$0 mount ~/duck --foreground --writer-wait 30s', 'Mount, and log to the terminal');
 }
 

@@ -34,6 +34,7 @@ function printAsJson(
     uptimeSeconds: daemon?.uptimeSeconds,
     memoryBytes: daemon?.memoryBytes,
     databases: daemon?.databases ?? [],
+    aside: daemon?.aside ?? [],
     counters: daemon?.counters ?? {},
   });
 }
@@ -47,6 +48,12 @@ function printForPeople(context: CommandContext, daemon: DaemonStatus): void {
   );
   if (databases.length === 0) context.print('No databases yet.\n');
   else context.print(databaseTable(databases, context.clock.now()));
+  for (const { id, database, commits, setAsideAt } of daemon.aside) {
+    context.print(
+      `\nSet aside: ${commits} commits of ${database} that no other host has (${setAsideAt}).\n` +
+        `  openduck-fuse recover ${id} NEW_NAME   makes a database of them\n`,
+    );
+  }
 }
 
 async function status(context: CommandContext, flags: Flags): Promise<void> {

@@ -6,7 +6,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { dataPaths } from '../dataDirectory.js';
 import { fromGrpcError } from './errors.js';
-import { decodeDatabase, decodeSnapshot, numberOf } from './messages.js';
+import { decodeAside, decodeDatabase, decodeSnapshot, numberOf } from './messages.js';
 import {
   type ControlMethod,
   type ControlMethods,
@@ -39,6 +39,8 @@ const DEADLINE_MS: Readonly<Record<ControlMethod, number>> = {
   ResolveSnapshot: 30_000,
   ListSnapshots: 30_000,
   NameSnapshot: 30_000,
+  Recover: 600_000,
+  Warm: 600_000,
   Shutdown: 30_000,
 };
 
@@ -99,6 +101,7 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
         ...reply,
         memoryBytes: numberOf(reply.memoryBytes, 'memory'),
         databases: reply.databases.map(decodeDatabase),
+        aside: reply.aside.map(decodeAside),
       };
     },
     takeSnapshot: async (database, name) =>
@@ -109,6 +112,11 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
       (await call('ListSnapshots', { database })).snapshots.map(decodeSnapshot),
     nameSnapshot: async (database, when, name) =>
       decodeSnapshot(await call('NameSnapshot', { database, when, name })),
+    recover: async (aside, name) => decodeDatabase(await call('Recover', { aside, name })),
+    warm: async (database, when, from) => {
+      const { position, total } = await call('Warm', { database, when, from });
+      return { position: numberOf(position, 'position'), total: numberOf(total, 'total') };
+    },
     shutdown: (lazy) => call('Shutdown', { lazy }),
     close: async () => {
       client.close();

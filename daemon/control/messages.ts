@@ -2,9 +2,9 @@
  * Summaries of the engine ↔ messages of control.proto. Decoding throws CORRUPT or
  * INVALID_ARGUMENT.
  */
-import type { DatabaseSummary, SnapshotSummary } from '../../fs/engineCommands.js';
+import type { AsideSummary, DatabaseSummary, SnapshotSummary } from '../../fs/engineCommands.js';
 import { checkedNumber, databaseId, snapshotId } from '../../proto/ids.js';
-import type { DatabaseMessage, Int64, SnapshotMessage } from './protocol.js';
+import type { AsideMessage, DatabaseMessage, Int64, SnapshotMessage } from './protocol.js';
 
 export function numberOf(value: Int64, what: string): number {
   return checkedNumber(BigInt(value), what);
@@ -30,6 +30,16 @@ export function decodeDatabase(message: DatabaseMessage): DatabaseSummary {
     readers: message.readers,
     segmentBytes: numberOf(message.segmentBytes, 'segment bytes'),
     damage: message.damage,
+  };
+}
+
+export function decodeAside(message: AsideMessage): AsideSummary {
+  return {
+    id: message.id,
+    database: message.database,
+    commits: numberOf(message.commits, 'commits'),
+    base: message.base === undefined ? undefined : snapshotId(message.base),
+    setAsideAt: message.setAsideAt,
   };
 }
 

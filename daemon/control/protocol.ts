@@ -43,6 +43,14 @@ export interface SnapshotMessage {
   readonly size: Int64;
 }
 
+export interface AsideMessage {
+  readonly id: string;
+  readonly database: string;
+  readonly commits: Int64;
+  readonly base?: string | undefined;
+  readonly setAsideAt: string;
+}
+
 export interface StatusMessage {
   readonly pid: number;
   readonly mountpoint: string;
@@ -52,6 +60,7 @@ export interface StatusMessage {
   readonly memoryBytes: Int64;
   readonly databases: readonly DatabaseMessage[];
   readonly counters: Readonly<Record<string, number>>;
+  readonly aside: readonly AsideMessage[];
 }
 
 /** Requests and replies by the method's name. */
@@ -69,6 +78,11 @@ export interface ControlMethods {
   NameSnapshot: {
     request: { database: string; when: string; name?: string | undefined };
     reply: SnapshotMessage;
+  };
+  Recover: { request: { aside: string; name: string }; reply: DatabaseMessage };
+  Warm: {
+    request: { database: string; when: string; from: Int64 };
+    reply: { position: Int64; total: Int64 };
   };
   Shutdown: { request: { lazy: boolean }; reply: { pid: number } };
 }

@@ -11,7 +11,7 @@ import { makeSocketPrivate } from '../../layers/os/socketFile.js';
 import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { toGrpcError } from './errors.js';
-import { encodeDatabase, encodeSnapshot } from './messages.js';
+import { encodeDatabase, encodeSnapshot, numberOf } from './messages.js';
 import { CONTROL_SERVICE, type ControlHandlers, MESSAGE_LIMITS } from './protocol.js';
 import { socketAddress } from './socketAddress.js';
 
@@ -44,7 +44,7 @@ const STOP_GRACE_MS = 1000;
 function createHandlers(commands: EngineCommands, daemon: DaemonControl): ControlHandlers {
   return {
     Status: async () => {
-      const { databases, counters } = await commands.status();
+      const { databases, aside, counters } = await commands.status();
       return {
         pid: process.pid,
         mountpoint: daemon.mountpoint,
@@ -54,6 +54,7 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
         memoryBytes: daemon.memoryBytes(),
         databases: databases.map(encodeDatabase),
         counters,
+        aside,
       };
     },
     TakeSnapshot: async ({ database, name }) =>
@@ -65,6 +66,8 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
     }),
     NameSnapshot: async ({ database, when, name }) =>
       encodeSnapshot(await commands.nameSnapshot(database, when, name)),
+    Recover: async ({ aside, name }) => encodeDatabase(await commands.recover(aside, name)),
+    Warm: ({ database, when, from }) => commands.warm(database, when, numberOf(from, 'position')),
     Shutdown: async ({ lazy }) => {
       await daemon.shutdown(lazy);
       return { pid: process.pid };

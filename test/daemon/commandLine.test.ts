@@ -32,7 +32,7 @@ test('wrong values are refused before anything happens', async () => {
   const mount = ['mount', join(root, 'never'), '--data-dir', join(root, 'never-data')];
   const cases: [string[], RegExp][] = [
     [['--writer-wait', '5'], /--writer-wait: '5' is not a duration/],
-    [['--objects', 's3://bucket/x'], /--objects: 's3:\/\/bucket\/x' is not supported/],
+    [['--objects', 'gs://bucket/x'], /--objects: 'gs:\/\/bucket\/x' is not supported/],
     [['--log-level', 'loud'], /--log-level: 'loud' is not a log level/],
   ];
   for (const [flags, message] of cases) {
@@ -108,6 +108,7 @@ test('status without a daemon is an answer, not a failure', async () => {
     'uptimeSeconds',
     'memoryBytes',
     'databases',
+    'aside',
     'counters',
   ]);
 });

@@ -65,7 +65,11 @@ function check(database: string): void {
 }
 
 export const fakeCommands: EngineCommands = {
-  status: async () => ({ databases: DATABASES, counters: { reads: 2 ** 50, ratio: 0.5 } }),
+  status: async () => ({
+    databases: DATABASES,
+    aside: [],
+    counters: { reads: 2 ** 50, ratio: 0.5 },
+  }),
   takeSnapshot: async (database, name) => {
     check(database);
     return { ...SNAPSHOT, name };
@@ -81,5 +85,13 @@ export const fakeCommands: EngineCommands = {
   nameSnapshot: async (database, when, name) => {
     check(database);
     return { ...SNAPSHOT, reason: when, name };
+  },
+  recover: async (aside, name) => {
+    check(aside);
+    return { ...DATABASES[0]!, name };
+  },
+  warm: async (database, _when, from) => {
+    check(database);
+    return { position: from, total: from };
   },
 };

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import { mountArguments } from '../../daemon/daemonize.js';
-import { resolveSettings, type SettingSources } from '../../daemon/settings.js';
+import { hasPassword, isSamePlace, withoutPassword } from '../../daemon/postgresUrl.js';
+import { SecretText } from '../../daemon/secretText.js';
+import type { SettingSources } from '../../daemon/settingSources.js';
+import { resolveSettings } from '../../daemon/settings.js';
+import { metadataFileOf } from '../../daemon/storeSettings.js';
+import { OpenduckError } from '../../proto/errors.js';
 
 const NOBODY: SettingSources = {
   flags: {},
@@ -26,6 +32,10 @@ test('the defaults of a user and of root', () => {
   assert.equal(user.publishIntervalMs, 1000);
   assert.equal(user.readOnly, false);
   assert.equal(user.logLevel, 'info');
+  assert.equal(user.ack, 'local');
+  assert.equal(user.cacheBytes, 10 * 2 ** 30);
+  assert.equal(user.metadata, undefined);
+  assert.equal(user.objects, undefined);
   const root = resolveSettings({ ...NOBODY, user: { id: 0, home: '/root' } });
   assert.equal(root.dataDir, '/var/lib/openduck');
   assert.equal(root.allowOther, true);
@@ -63,9 +73,104 @@ test('errors name where the wrong value came from', () => {
   refuse({ file: FILE({ 'log-level': 'loud' }) }, 'USAGE', /^log-level in \/etc\/duck/);
   refuse({ file: FILE({ 'data-dir': 7 }) }, 'USAGE', /^data-dir in .*needs a text/);
   refuse({ file: FILE({ writer_wait: '5s' }) }, 'USAGE', /unknown setting 'writer_wait'/);
-  refuse({ flags: { objects: 's3://bucket/x' } }, 'UNSUPPORTED', /^--objects: 's3:\/\/bucket\/x'/);
-  refuse({ flags: { metadata: 'postgres://db' } }, 'UNSUPPORTED', /^--metadata/);
+  refuse({ flags: { objects: 'gs://bucket/x' } }, 'UNSUPPORTED', /^--objects: 'gs:\/\/bucket\/x'/);
+  refuse(
+    { flags: { objects: 's3://B' } },
+    'USAGE',
+    /^--objects: 's3:\/\/B' does not name a bucket/,
+  );
+  refuse({ flags: { metadata: 'mysql://db' } }, 'UNSUPPORTED', /^--metadata/);
+  refuse({ flags: { ack: 'none' } }, 'USAGE', /^--ack: 'none' is not/);
+  refuse({ flags: { 'cache-size': '10' } }, 'USAGE', /^--cache-size: '10' is not a size/);
+  refuse({ flags: { 's3-sse': 'rot13' } }, 'USAGE', /^--s3-sse: 'rot13'/);
+  refuse({ flags: { 's3-endpoint': 'host:9000' } }, 'USAGE', /^--s3-endpoint: not an http/);
   refuse({ flags: { objects: 'file:///a%2Fb' } }, 'USAGE', /not a file URL/);
+});
+
+const URL_WITH_PASSWORD = 'postgres://ada:pa%40ss@db.example:5433/duck?sslmode=require';
+
+test('the URL of the metadata: flag, variable, config file, or the content of a file', () => {
+  const urlOf = (sources: Partial<SettingSources>, text?: string) => {
+    const { metadata } = resolveSettings({ ...NOBODY, ...sources }, text);
+    assert.equal(metadata?.kind, 'postgres');
+    return metadata?.kind === 'postgres' ? metadata.url.reveal() : undefined;
+  };
+  const other = 'postgresql://other/db';
+  assert.equal(urlOf({ flags: { metadata: URL_WITH_PASSWORD } }), URL_WITH_PASSWORD);
+  assert.equal(urlOf({ environment: { OPENDUCK_METADATA: other } }), other);
+  assert.equal(urlOf({ file: FILE({ metadata: other }) }), other);
+  const fromFile = { ...NOBODY, environment: { OPENDUCK_METADATA_FILE: 'duck.url' } };
+  assert.equal(metadataFileOf(fromFile), '/work/duck.url');
+  assert.equal(urlOf(fromFile, `${URL_WITH_PASSWORD}\n`), URL_WITH_PASSWORD);
+  const stronger = { ...fromFile, flags: { metadata: other } };
+  assert.equal(metadataFileOf(stronger), undefined);
+  assert.equal(urlOf(stronger), other);
+  const weaker = { ...fromFile, file: FILE({ metadata: other }) };
+  assert.equal(urlOf(weaker, URL_WITH_PASSWORD), URL_WITH_PASSWORD);
+  assert.equal(metadataFileOf({ ...NOBODY, flags: { 'metadata-file': '-' } }), '-');
+  const input = { ...NOBODY, environment: { OPENDUCK_METADATA_FILE: '-' } };
+  assert.throws(() => metadataFileOf(input), {
+    code: 'USAGE',
+    message: /^OPENDUCK_METADATA_FILE: -/,
+  });
+  const both = { ...NOBODY, flags: { metadata: other, 'metadata-file': 'f' } };
+  assert.throws(() => metadataFileOf(both), { code: 'USAGE', message: /^--metadata-file/ });
+});
+
+test('a file that cannot be read matters only to who needs the metadata', () => {
+  const error = new OpenduckError('NOT_PERMITTED', 'no');
+  const sources = { ...NOBODY, flags: { 'metadata-file': '/root/duck.url' } };
+  const settings = resolveSettings(sources, error);
+  assert.deepEqual(settings.metadata, { kind: 'unreadable', error });
+  assert.throws(() => mountArguments('/m', settings), error);
+});
+
+test('no error, text or list of arguments shows a password', () => {
+  const wrong = ['postgers://ada:hidden@h/d', 'ada:hidden@h/d', 'postgres://ada:hid@den@h/d'];
+  for (const metadata of wrong) {
+    assert.throws(
+      () => resolveSettings({ ...NOBODY, flags: { metadata } }),
+      (error) => !/hid/.test(inspect(error, { depth: 9 })),
+    );
+  }
+  const settings = resolveSettings({ ...NOBODY, flags: { metadata: URL_WITH_PASSWORD } });
+  for (const text of [JSON.stringify(settings), inspect(settings, { depth: 9 })]) {
+    assert.doesNotMatch(text, /pa%40ss/);
+  }
+  assert.equal(`${new SecretText('hidden')}`, '(secret)');
+  const words = mountArguments('/m', settings);
+  assert.ok(words.includes('--metadata-file=-'), words.join(' '));
+  assert.doesNotMatch(words.join(' '), /pa%40ss|postgres/);
+});
+
+test('Postgres URLs without their passwords, and those that mean the same tables', () => {
+  const shown = 'postgres://ada@db.example:5433/duck?sslmode=require';
+  assert.equal(withoutPassword(URL_WITH_PASSWORD), shown);
+  assert.equal(withoutPassword('postgres://h/d?password=x&user=ada'), 'postgres://h/d?user=ada');
+  assert.deepEqual(
+    ['--metadata', `--metadata=${URL_WITH_PASSWORD}`, shown, 'postgres://h/d?password=x'].map(
+      hasPassword,
+    ),
+    [false, true, false, true],
+  );
+  const socket = 'postgres://ada:x@/d?host=/run/postgresql';
+  assert.equal(withoutPassword(socket), 'postgres://ada@/d?host=%2Frun%2Fpostgresql');
+  assert.equal(isSamePlace(withoutPassword(socket), socket), true);
+  const url = 'postgres://ada:a@h/d?search_path=s';
+  const same = [
+    'postgresql://ada:b@h:5432/d?search_path=s&sslmode=require',
+    'postgres://ada@h/d?search_path=s',
+  ];
+  for (const other of same) assert.equal(isSamePlace(url, other), true, other);
+  for (const other of [
+    'postgres://eve:a@h/d?search_path=s',
+    'postgres://ada:a@g/d?search_path=s',
+    'postgres://ada:a@h:1/d?search_path=s',
+    'postgres://ada:a@h/e?search_path=s',
+    'postgres://ada:a@h/d',
+  ]) {
+    assert.equal(isSamePlace(url, other), false, other);
+  }
 });
 
 test('the background daemon gets every setting as a flag', () => {
@@ -75,6 +180,9 @@ test('the background daemon gets every setting as a flag', () => {
     'publish-interval': '250ms',
     objects: 'file:///o%20o',
     'read-only': true,
+    ack: 'object',
+    'cache-size': '2GiB',
+    'lease-ttl': '5s',
     'log-level': 'debug',
   };
   const settings = resolveSettings({ ...NOBODY, flags });
@@ -87,7 +195,31 @@ test('the background daemon gets every setting as a flag', () => {
     '--read-only',
     '--writer-wait=7000ms',
     '--publish-interval=250ms',
+    '--ack=object',
+    '--cache-size=2147483648B',
+    '--lease-ttl=5000ms',
     '--log-level=debug',
     '--objects=file:///o%20o',
   ]);
+});
+
+test('the background daemon finds the same S3 store', () => {
+  const flags = {
+    objects: 's3://bucket/some/prefix/',
+    's3-endpoint': 'https://s3.example:9000/',
+    's3-region': 'eu-central-1',
+    's3-path-style': true,
+    's3-sse': 'aws:kms:key/1',
+    's3-ca': 'ca.pem',
+  };
+  const settings = resolveSettings({ ...NOBODY, flags });
+  const expected = [
+    '--objects=s3://bucket/some/prefix',
+    '--s3-endpoint=https://s3.example:9000',
+    '--s3-region=eu-central-1',
+    '--s3-path-style',
+    '--s3-sse=aws:kms:key/1',
+    '--s3-ca=/work/ca.pem',
+  ];
+  assert.deepEqual(mountArguments('/m', settings).slice(-expected.length), expected);
 });
