@@ -23,6 +23,7 @@ export class Scene {
   readonly #mounts: MountFixture[] = [];
   readonly #processes: DuckdbProcess[] = [];
   readonly #dirs: string[] = [];
+  readonly #services: (() => Promise<void>)[] = [];
   #over = false;
 
   constructor(t: TestContext) {
@@ -60,6 +61,11 @@ export class Scene {
     return fixture;
   }
 
+  /** Ends something that the mounts need; called when they have ended. */
+  afterMounts(end: () => Promise<void>): void {
+    this.#services.unshift(end);
+  }
+
   duckdb(options: DuckdbOptions = {}): DuckdbProcess {
     // A loop of a failed test may still be running.
     if (this.#over) throw new Error('the test is over');
@@ -91,6 +97,7 @@ export class Scene {
       if (passed && mount.isRunning) await attempt(() => mount.stop());
       await attempt(() => mount.abandon());
     }
+    for (const end of this.#services) await attempt(end);
     killAllProcesses();
     for (const dir of [...this.#mounts.map((mount) => mount.dir), ...this.#dirs]) {
       await attempt(() => removeTempDir(dir));

@@ -152,6 +152,12 @@ export class MemoryDisk implements Disk {
     return entry instanceof Inode ? entry.content() : undefined;
   }
 
+  /** Paths of all files that begin with `prefix`, for assertions: not an operation. */
+  paths(prefix: string): string[] {
+    const files = [...this.#names].filter(([, entry]) => entry instanceof Inode);
+    return files.map(([path]) => path).filter((path) => path.startsWith(prefix));
+  }
+
   /** Puts a durable file there, for set-up and for damage: not an operation. */
   poke(path: string, bytes: Uint8Array): void {
     const inode = new Inode();

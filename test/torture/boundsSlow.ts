@@ -127,7 +127,7 @@ async function readsAndCommits(load: Load, random: SeededRandom): Promise<string
     for (let i = 0; i < commits; i++) {
       await put(entry, '.duckdb', i * CHUNK, random.bytes(CHUNK));
       await commit(entry);
-      if (i % 10 === 9) await world.engine.takeSnapshot('written', undefined);
+      if (i % 10 === 9) await world.engine.commands.takeSnapshot('written', undefined);
     }
   };
   const all = await Promise.allSettled([write(), ...Array.from({ length: reads }, read)]);
@@ -152,7 +152,7 @@ export async function slowPorts(
     await put(entry, '.duckdb', at, whole.subarray(at, at + MIB));
   }
   await commit(entry);
-  await first.engine.takeSnapshot('read', undefined);
+  await first.engine.commands.takeSnapshot('read', undefined);
   await first.close();
   const world = await openWorld(dataDir, { disk: slowDisk(5), slow: slowObjects(20) });
   let wrong: string[] = [];
@@ -203,7 +203,7 @@ export async function manyExtents(
     }
     await commit(entry);
     wrote = performance.now();
-    await world.engine.takeSnapshot('scattered', undefined);
+    await world.engine.commands.takeSnapshot('scattered', undefined);
   });
   const end = performance.now();
   count(findings, 'extents', entry.database.head.files.get('.duckdb')!.map.extentCount);

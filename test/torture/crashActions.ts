@@ -1,7 +1,7 @@
 /**
  * What the crash harness does to databases, each action together with its effect on the model.
  */
-import type { EngineDatabase } from '../../fs/engine.js';
+import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { RECORD_HEADER_BYTES } from '../../layers/segmentFormat.js';
 import type { SnapshotRecord } from '../../metadata/store.js';
 import { wallTime } from '../../proto/ids.js';

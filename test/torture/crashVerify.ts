@@ -1,7 +1,7 @@
 /**
  * Brings up what a crash left and compares it with what the model allows.
  */
-import type { EngineDatabase } from '../../fs/engine.js';
+import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { describeError } from '../../proto/errors.js';
 import type { DatabaseId } from '../../proto/ids.js';
 import { type SeededRandom, seededRandom } from '../harness/seeds.js';

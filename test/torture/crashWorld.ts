@@ -7,8 +7,8 @@ import { Generation } from '../../fs/database/generation.js';
 import { filesOfStack, LayerShelf } from '../../fs/database/layerShelf.js';
 import type { LiveFile } from '../../fs/database/liveFile.js';
 import { type Content, readContent } from '../../fs/database/readContent.js';
-import type { EngineDatabase } from '../../fs/engine.js';
 import { Engine } from '../../fs/engine.js';
+import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
 import type { ObjectStore } from '../../layers/objectStore.js';
 import { SourceTable } from '../../layers/sources.js';
@@ -80,6 +80,7 @@ export interface WorldOptions {
 export async function makeWorld(options: WorldOptions): Promise<World> {
   const { disk, metadata, seed, clock = new SimulatedClock() } = options;
   const random: SeededRandom = seededRandom(seed);
+  metadata.now = () => clock.now();
   const store = await openLocalObjectStore(disk, `${DATA_DIR}/objects`);
   const objects = options.wrapObjects?.(store) ?? store;
   const engine = new Engine({

@@ -49,7 +49,7 @@ async function makeBase(seed: number): Promise<Base> {
   for (let n = 0; n < LAYERS_BEFORE; n++) {
     await writeFile(entry, '.duckdb', n * 100, bytesOf(seed + n, 300));
     await commitFile(entry, '.duckdb');
-    await world.engine.takeSnapshot('duck', n === 3 ? 'first' : undefined);
+    await world.engine.commands.takeSnapshot('duck', n === 3 ? 'first' : undefined);
   }
   const holdings = new Map([['duck', await readHead(entry)]]);
   await world.engine.close();
@@ -226,7 +226,7 @@ class Run {
     await publisher.publish('manual');
     if (publisher.lagging) fail('the newest version cannot be published any more');
     if (publisher.depth > LAYERS_BEFORE) fail(`${publisher.depth} layers are not merged any more`);
-    const newest = await engine.resolveSnapshot('duck', '~0');
+    const newest = await engine.commands.resolveSnapshot('duck', '~0');
     if (newest.id !== publisher.snapshot?.id) fail('the metadata has another head');
     await this.#check([this.#now]);
     this.#looks = 0;

@@ -2,7 +2,7 @@
  * What the faults harness does while something fails: a list of steps, each of which can be
  * repeated after it failed, with what every database must hold before and after it.
  */
-import type { EngineDatabase } from '../../fs/engine.js';
+import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { RECORD_HEADER_BYTES } from '../../layers/segmentFormat.js';
 import { wallTime } from '../../proto/ids.js';
 import { seededRandom } from '../harness/seeds.js';
@@ -157,7 +157,7 @@ class Script {
 
   publish(name: string, label?: string): void {
     this.step(`snapshot ${label ?? ''} of ${name}`, async ({ engine }) => {
-      await engine.takeSnapshot(name, label);
+      await engine.commands.takeSnapshot(name, label);
     });
   }
 

@@ -50,7 +50,7 @@ async function template(random: SeededRandom, directory: string): Promise<Map<st
     for (let i = 0; i < 3; i++) {
       await put(entry, '.duckdb', i * 5000, random.bytes(9000));
       await commit(entry);
-      await world.engine.takeSnapshot(name, i === 1 ? 'label' : undefined);
+      await world.engine.commands.takeSnapshot(name, i === 1 ? 'label' : undefined);
     }
     right.set(name, (await readWhole(entry))!);
   }
@@ -138,7 +138,7 @@ async function exercise(
   findings: Findings,
 ): Promise<void> {
   const { engine } = world;
-  await attempt('status', () => engine.status());
+  await attempt('status', () => engine.commands.status());
   await attempt('check', () => world.metadata.check());
   for (const [name, bytes] of right) {
     const entry = engine.find(name);
@@ -149,8 +149,8 @@ async function exercise(
       const same = read?.equals(bytes) === true;
       count(findings, same ? 'metadata: right bytes' : told ? 'metadata: told' : 'metadata: other');
     });
-    await attempt(`list ${name}`, () => engine.listSnapshots(name));
-    await attempt(`resolve ${name}`, () => engine.resolveSnapshot(name, '~1'));
+    await attempt(`list ${name}`, () => engine.commands.listSnapshots(name));
+    await attempt(`resolve ${name}`, () => engine.commands.resolveSnapshot(name, '~1'));
     await attempt(`open ${name}@label`, async () => {
       const version = await entry.snapshots.open(await engine.resolve(entry, 'label'));
       await readWhole(entry, '.duckdb', version).finally(() => version.release());
@@ -159,7 +159,7 @@ async function exercise(
       await put(entry, '.duckdb', 3, Buffer.from('after'));
       await commit(entry);
     });
-    await attempt(`snapshot ${name}`, () => engine.takeSnapshot(name, undefined));
+    await attempt(`snapshot ${name}`, () => engine.commands.takeSnapshot(name, undefined));
   }
   await attempt('create', () => engine.findOrCreate('new'));
   await attempt('drop', async () => engine.drop(engine.get('two')));

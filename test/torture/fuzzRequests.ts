@@ -309,7 +309,7 @@ export async function fuzzRequests(
       const entry = await world.engine.findOrCreate(name);
       await put(entry, '.duckdb', 0, random.bytes(KEPT_BYTES));
       await commit(entry);
-      await world.engine.takeSnapshot(name, 'first');
+      await world.engine.commands.takeSnapshot(name, 'first');
     }
     const kept = await readWhole(world.engine.get('fixed'));
     const fuzz = new RequestFuzz(random, findings, world, kept!);

@@ -1,7 +1,10 @@
 /** Damaged bytes of what is stored: segments of the log, and layer objects. */
+
+import type { AssembledDatabase, AssemblyPorts } from '../../fs/database/assemble.js';
 import { Database } from '../../fs/database/database.js';
 import { Generation } from '../../fs/database/generation.js';
-import { type LoadedDatabase, type LoadPorts, loadDatabase } from '../../fs/database/load.js';
+import { loadDatabase } from '../../fs/database/load.js';
+import { LogDirectories } from '../../fs/database/logDirectory.js';
 import { openLayer } from '../../layers/layerReader.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
 import { SourceTable } from '../../layers/sources.js';
@@ -30,10 +33,13 @@ const SUFFIXES = ['.duckdb', '.duckdb.wal'];
 /** Nothing is published, and nothing tries to by itself. */
 const stillClock: Clock = { ...systemClock, after: () => () => {} };
 const noMetadata = new Proxy({} as MetadataStore, {
-  get: (_, name) => () => Promise.reject(new Error(`metadata.${String(name)} is not expected`)),
+  get: (_, name) =>
+    name === 'shared'
+      ? false
+      : () => Promise.reject(new Error(`metadata.${String(name)} is not expected`)),
 });
 
-async function portsOn(disk: MemoryDisk, random: SeededRandom): Promise<LoadPorts> {
+async function portsOn(disk: MemoryDisk, random: SeededRandom): Promise<AssemblyPorts> {
   return {
     disk,
     clock: stillClock,
@@ -41,14 +47,18 @@ async function portsOn(disk: MemoryDisk, random: SeededRandom): Promise<LoadPort
     logger: silentLogger,
     metadata: noMetadata,
     objects: await openLocalObjectStore(disk, '/objects'),
-    segmentsDirectory: '/segments',
+    directories: new LogDirectories(disk, '/segments'),
     stagingDirectory: '/staging',
     holder: 'fuzz',
+    leaseTtlMs: NEVER_MS,
+    writerWaitMs: 0,
     publishIntervalMs: NEVER_MS,
+    isQuiet: () => true,
+    onLost: () => {},
   };
 }
 
-const load = (ports: LoadPorts): Promise<LoadedDatabase> => {
+const load = (ports: AssemblyPorts): Promise<AssembledDatabase> => {
   const record = { id: ID, name: 'duck', head: undefined, createdAt: wallTime(1) };
   return loadDatabase({ ...record, droppedAt: undefined }, ports);
 };
@@ -70,7 +80,7 @@ async function create(database: Database, suffix: string): Promise<void> {
   await database.create(suffix, ATTRIBUTES);
 }
 
-function newDatabase(ports: LoadPorts): Database {
+function newDatabase(ports: AssemblyPorts): Database {
   return new Database(
     {
       id: ID,
@@ -125,7 +135,7 @@ async function writeLog(random: SeededRandom): Promise<Log> {
 }
 
 /** What readers get of a loaded database: its files, or that they cannot be read. */
-async function readAll(loaded: LoadedDatabase): Promise<Map<string, Buffer> | string> {
+async function readAll(loaded: AssembledDatabase): Promise<Map<string, Buffer> | string> {
   const files = new Map<string, Buffer>();
   for (const suffix of SUFFIXES) {
     try {
@@ -148,7 +158,7 @@ async function damageSegment(log: Log, random: SeededRandom, findings: Findings)
   const fail = (what: string): void => {
     findings.failures.push(`segment, ${damage} in ${path} of ${paths.length}: ${what}`);
   };
-  let loaded: LoadedDatabase;
+  let loaded: AssembledDatabase;
   try {
     loaded = await load(await portsOn(disk, random));
   } catch (error) {

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import type { Version } from '../../fs/database/image.js';
 import { readContent } from '../../fs/database/readContent.js';
-import { type Engine, type EngineDatabase, openEngine } from '../../fs/engine.js';
+import { type Engine, openEngine } from '../../fs/engine.js';
+import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
 import type { ObjectStore } from '../../layers/objectStore.js';
 import type { Disk } from '../../layers/os/disk.js';
@@ -36,7 +37,7 @@ export async function openWorld(
   dataDir: string,
   { disk = nodeDisk, slow = (objects) => objects, logger = silentLogger }: FuzzWorldOptions = {},
 ): Promise<FuzzWorld> {
-  const metadata = await openSqliteStore(join(dataDir, 'metadata.db'), logger);
+  const metadata = await openSqliteStore(join(dataDir, 'metadata.db'), systemClock, logger);
   try {
     const engine = await openEngine({
       dataDir,

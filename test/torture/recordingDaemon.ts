@@ -123,7 +123,7 @@ function recordEverything(): void {
 async function mount(): Promise<{ mounted: MountedFileSystem; close: () => Promise<void> }> {
   const dataDir = join(directory, 'data');
   const ports = { clock: systemClock, random: systemRandom, logger: silentLogger };
-  const metadata = await openSqliteStore(join(dataDir, 'metadata'), silentLogger);
+  const metadata = await openSqliteStore(join(dataDir, 'metadata'), systemClock, silentLogger);
   const engine = await openEngine({
     dataDir,
     disk: nodeDisk,

@@ -46,7 +46,7 @@ function readCall(size: number, takeBuffer: () => Promise<void>): Call {
 test('a slow read of the live file follows a seal that overtakes it', async (t) => {
   const dataDir = await makeTempDir();
   t.after(() => removeTempDir(dataDir));
-  const metadata = await openSqliteStore(join(dataDir, 'metadata.db'), silentLogger);
+  const metadata = await openSqliteStore(join(dataDir, 'metadata.db'), systemClock, silentLogger);
   const engine = await openEngine({
     dataDir,
     disk: coldDisk,

@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import type { Database } from '../../fs/database/database.js';
 import type { LiveFile } from '../../fs/database/liveFile.js';
 import { type Content, readContent, readContentCached } from '../../fs/database/readContent.js';
-import { type Engine, type EngineDatabase, openEngine } from '../../fs/engine.js';
+import { type Engine, openEngine } from '../../fs/engine.js';
+import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
 import { nodeDisk } from '../../layers/os/nodeDisk.js';
 import { openSqliteStore } from '../../metadata/sqlite/open.js';
 import type { MetadataStore } from '../../metadata/store.js';
-import { type Logger, silentLogger } from '../../proto/ports.js';
+import { type Logger, silentLogger, systemClock } from '../../proto/ports.js';
 import type { SeededRandom } from '../harness/seeds.js';
 import { Life } from './replayMortal.js';
 import type { Operation } from './replayRecording.js';
@@ -91,7 +92,7 @@ export class Subject {
     const life = new Life();
     const disk = life.disk(nodeDisk);
     await mkdir(dataDir, { recursive: true });
-    const metadata = await openSqliteStore(join(dataDir, METADATA), silentLogger);
+    const metadata = await openSqliteStore(join(dataDir, METADATA), systemClock, silentLogger);
     const engine = await openEngine({
       dataDir,
       disk,
