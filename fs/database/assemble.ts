@@ -2,6 +2,7 @@
 import type { ObjectStore } from '../../layers/objectStore.js';
 import type { MetadataStore } from '../../metadata/store.js';
 import { OpenduckError } from '../../proto/errors.js';
+import { versionNumber } from '../../proto/ids.js';
 import type { Published } from './compaction.js';
 import type { Database } from './database.js';
 import type { DatabasePorts } from './databaseState.js';
@@ -49,6 +50,7 @@ export function assemble(
         since,
         epoch,
         base: publisher.snapshot?.id,
+        baseVersion: publisher.snapshot?.version ?? versionNumber(0),
       }),
     isQuiet: () => ports.isQuiet(database),
     publish: async () => {

@@ -19,8 +19,9 @@ export interface NotedLease {
   /** First and last epoch of the lease under which the log is written. */
   readonly since: Epoch;
   readonly epoch: Epoch;
-  /** The newest snapshot when it was acquired. */
+  /** The newest snapshot when it was acquired, and its version. */
   readonly base: SnapshotId | undefined;
+  readonly baseVersion: VersionNumber;
 }
 
 /** What `aside.json` says. */

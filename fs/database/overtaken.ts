@@ -57,15 +57,18 @@ async function summarize(
 ): Promise<LogSummary> {
   const { records, segments } = await recoverLog(disk, directory, record.id);
   for (const segment of segments) await segment.file.close();
-  return summaryOf(records, lease.base);
+  return summaryOf(records, lease);
 }
 
-function summaryOf(records: RecoveredLog['records'], began: SnapshotId | undefined): LogSummary {
-  let base = began;
+function summaryOf(records: RecoveredLog['records'], lease: NotedLease): LogSummary {
+  let { base, baseVersion } = lease;
   let version = 0;
   for (const { header, payload, intact } of records) {
     if (carriesVersion(header.type)) version = Math.max(version, header.a);
-    if (header.type === RecordType.SEALED && intact) base = snapshotOf(payload!);
+    // A segment that a reader kept may end with one of an earlier lease.
+    if (header.type !== RecordType.SEALED || !intact || header.a < baseVersion) continue;
+    base = snapshotOf(payload!);
+    baseVersion = versionNumber(header.a);
   }
   return { base, version };
 }

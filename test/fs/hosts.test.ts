@@ -168,6 +168,32 @@ for (const kind of ['as it was', 'rebuilt'] as const) {
   });
 }
 
+test('what is set aside begins with its own lease, not with one before', LIMIT, async (t) => {
+  const hosts = await Hosts.make(t);
+  const killed = await hosts.engine('a', new ManualClock());
+  const first = await commitText(killed, 'duck', 'one');
+  // A reader keeps the segment of the first lease.
+  const pinned = first.database.head.retain();
+  await finish(await commitText(killed, 'duck', 'two'));
+  const b = await hosts.engine('b');
+  for (const text of ['b-1', 'b-2', 'b-3']) await commitText(b, 'duck', text);
+  await finish(b.get('duck'));
+  await commitText(killed, 'duck', 'only on a');
+  hosts.clock.advance(TTL_MS);
+  await commitText(b, 'duck', 'b-4');
+  await finish(b.get('duck'));
+
+  const a = await hosts.engine('a');
+  assert.equal(await textOf(a, 'duck'), 'b-4');
+  const [log] = (await a.commands.status()).aside;
+  assert.equal(log?.commits, 1);
+  await a.commands.recover(log!.id, 'saved');
+  assert.equal(await textOf(a, 'saved'), 'only on a');
+  await a.close();
+  await b.close();
+  pinned.release();
+});
+
 test('a host that was killed and that nobody overtook publishes what it has', LIMIT, async (t) => {
   const hosts = await Hosts.make(t);
   const killed = await hosts.engine('a', new ManualClock());
