@@ -10,6 +10,8 @@ import type { CacheIndex, Victim } from './cacheIndex.js';
 export const PAUSE_MS = 30_000;
 export const SHRUNK_MS = 5 * 60_000;
 const KEPT_SHARE = 3 / 4;
+/** Of the full limit; it never gets smaller, or an empty cache would stay empty. */
+const LEAST_SHARE = 1 / 16;
 
 export class CacheHealth {
   readonly #clock: Clock;
@@ -43,7 +45,8 @@ export class CacheHealth {
       return [];
     }
     this.#shrunkUntil = now + SHRUNK_MS;
-    this.#index.limit = Math.floor(this.#index.bytes * KEPT_SHARE);
+    const { bytes, fullLimit } = this.#index;
+    this.#index.limit = Math.floor(Math.max(bytes * KEPT_SHARE, fullLimit * LEAST_SHARE));
     const text = 'no space for the cache: it gives up a quarter and stores nothing for 30 seconds';
     this.#logger.warn({ ...fields, limitBytes: this.#index.limit }, text);
     return this.#index.trim();

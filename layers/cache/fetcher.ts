@@ -4,8 +4,8 @@
  * is there, it is served from memory.
  *
  * Bounds on memory: a budget for what readers wait for, one for what is brought for later, and a
- * number of prefetches. When the disk of the cache does not keep up with the store, what readers
- * fetched is not written.
+ * number of prefetches. All are given back when the bytes are in the cache. When its disk does not
+ * keep up with the store, what readers fetched is not written, so that they need not wait for it.
  */
 import { Background } from './background.js';
 import { Budget } from './budget.js';
@@ -15,7 +15,7 @@ import type { RemoteObject, RemoteObjects } from './remoteObject.js';
 
 const DEMAND_BYTES = 32 << 20;
 const LATER_BYTES = 16 << 20;
-const BACKLOG_BYTES = 24 << 20;
+const BACKLOG_BYTES = 16 << 20;
 const MOST_PREFETCHES = 4;
 /** Chunks in one request to the store. */
 export const MOST_FETCHED = 8;
@@ -150,8 +150,8 @@ export class Fetcher {
   }
 
   async #store(object: RemoteObject, purpose: Purpose, first: number, bytes: Buffer) {
-    const forReaders = purpose === 'demand' || purpose === 'prefetch';
-    if (forReaders && this.#backlog + bytes.length > BACKLOG_BYTES) return false;
+    const isLate = this.#backlog + bytes.length > BACKLOG_BYTES;
+    if (purpose === 'demand' && isLate) return false;
     this.#backlog += bytes.length;
     try {
       let all = true;

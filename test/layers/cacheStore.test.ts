@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { decodeChunk, encodeChunkTrailer } from '../../layers/cache/chunkFormat.js';
 import { bucketOf, objectHash } from '../../layers/cache/names.js';
-import { openCachedObjectStore } from '../../layers/cache/open.js';
+import { type CachedObjectStore, openCachedObjectStore } from '../../layers/cache/open.js';
 import { decodeSizeRecord, encodeSizeRecord } from '../../layers/cache/sizeRecord.js';
+import { openLayer } from '../../layers/layerReader.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
 import { nodeDisk } from '../../layers/os/nodeDisk.js';
 import { silentLogger, systemClock } from '../../proto/ports.js';
-import { MIB } from './cacheFixture.js';
+import { MIB, sameBytes } from './cacheFixture.js';
+import { dataOf, run, storeLayer } from './layerFixture.js';
 import { MemoryDisk } from './memoryDisk.js';
 import { objectStoreSuite, pattern, type StoreUnderTest } from './objectStoreSuite.js';
 
@@ -127,5 +129,48 @@ suite('files of the cache', () => {
     const { hash } = identity('db/layer', 1);
     const buckets = Array.from({ length: 512 }, (_, chunk) => bucketOf(`${hash}.${chunk}`));
     assert.equal(new Set(buckets).size, 256);
+  });
+});
+
+suite('layers through the cache, real disk', () => {
+  test('read once, they are readable when the store is gone and the process was killed', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'openduck-cache-'));
+    try {
+      const runs = [run(1, 0, 3_000_000), run(2, 7 * MIB, 2_500_000)];
+      const data = dataOf(runs);
+      const { store, key } = await storeLayer(nodeDisk, directory, runs);
+      const openCache = () =>
+        openCachedObjectStore({
+          objects: store,
+          disk: nodeDisk,
+          directory: join(directory, 'cache'),
+          bytes: 64 * MIB,
+          clock: systemClock,
+          logger: silentLogger,
+        });
+      const readLayer = async (cache: CachedObjectStore): Promise<Buffer> => {
+        const layer = await openLayer(cache, key);
+        const bytes = Buffer.alloc(layer.dataBytes);
+        const step = 100_000;
+        for (let at = 0; at < bytes.length; at += step) {
+          const length = Math.min(step, bytes.length - at);
+          if (!layer.readCached(bytes, at, length, at)) await layer.read(bytes, at, length, at);
+        }
+        await layer.verifyAll();
+        await layer.close();
+        return bytes;
+      };
+      const killed = await openCache(); // never closed in order
+      await killed.warm(key, 0, Number.MAX_SAFE_INTEGER);
+      sameBytes(await readLayer(killed), data);
+      await rm(join(directory, 'objects'), { recursive: true });
+      const cache = await openCache();
+      sameBytes(await readLayer(cache), data);
+      assert.equal(cache.stats().fetchedBytes, 0);
+      await cache.close();
+      await killed.close();
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 });
