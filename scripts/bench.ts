@@ -69,6 +69,7 @@ function readOptions(): Options {
   const rounds = Number(values.rounds ?? (values.quick ? 3 : 5));
   if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError('--rounds is a number from 1');
   const only = values.only === undefined ? '' : ` --only ${values.only}`;
+  const report = values.report === undefined ? '' : ` --report ${values.report}`;
   return {
     bytes,
     rounds,
@@ -78,7 +79,7 @@ function readOptions(): Options {
     json: values.json,
     html: values.html,
     report: values.report,
-    text: ` -- --size ${size} --rounds ${rounds}${only}`,
+    text: ` -- --size ${size} --rounds ${rounds}${only}${report}`,
   };
 }
 

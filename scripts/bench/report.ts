@@ -90,7 +90,7 @@ ${some.map((row) => markdownRow(row, notes)).join('\n')}
   return `# Performance
 
 What work on a mount takes, compared with the same work of stock DuckDB on the local file system. This page is
-written by \`npm run bench${report.options} --report docs/performance.md\`; do not edit it.
+written by \`npm run bench${report.options}\`; do not edit it.
 
 ${machineText(machine)}.${isNoisy(machine) ? ` ${NOISY}` : ''}
 
