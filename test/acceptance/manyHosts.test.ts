@@ -63,14 +63,21 @@ acceptance(
     scene.note(`a commit is seen on the other host after ${lags.join(', ')} ms`);
     await assert.rejects(onB.open(b.mount.path(FILE)), isRefused);
     await onA.close();
+    const handovers: number[] = [];
+    const takeOver = async (duckdb: DuckdbProcess, mount: MountFixture): Promise<void> => {
+      const start = Date.now();
+      await duckdb.open(mount.path(FILE));
+      handovers.push(Date.now() - start);
+    };
     for (let row = 6; row <= 20; row += 2) {
-      await onB.open(b.mount.path(FILE));
+      await takeOver(onB, b.mount);
       await insert(onB, row);
       await onB.close();
-      await onA.open(a.mount.path(FILE));
+      await takeOver(onA, a.mount);
       await insert(onA, row + 1);
       await onA.close();
     }
+    scene.note(`from a close there to an open here: ${handovers.join(', ')} ms`);
     assert.equal(await lastRow(reader, a.mount), 21);
     // A checkpoint on one host, commits on the other on top of it.
     await onB.open(b.mount.path(FILE));
