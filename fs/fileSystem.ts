@@ -259,7 +259,8 @@ export class FileSystem {
   settle(use: DatabaseUse): void {
     if (!use.quiet) return;
     const { database, ownership } = use.entry;
-    if (ownership.isLost) return; // its log is set aside as it is
+    // Its log is set aside as it is; or whoever has its files open goes on with them as they are.
+    if (ownership.isLost || database.dropped) return;
     const dirty = [...database.files.values()].some((file) => file.dirty);
     if (!dirty) {
       this.#freeze(use);
