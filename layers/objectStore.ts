@@ -19,6 +19,11 @@ export interface ObjectStore {
   list(prefix: string): Promise<string[]>;
   /** No error when it is not there. */
   delete(key: string): Promise<void>;
+  /**
+   * Brings a range of an object into the cache of this host; left out where there is none. Throws
+   * DISK_FULL when the cache cannot keep it, and what reading throws.
+   */
+  warm?(key: string, offset: number, length: number): Promise<void>;
 }
 
 export interface ObjectReader {
