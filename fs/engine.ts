@@ -19,6 +19,7 @@ import { LayerShelf } from './database/layerShelf.js';
 import { loadAside, loadDatabase } from './database/load.js';
 import { type AsideLog, hasUnpublished, LogDirectories } from './database/logDirectory.js';
 import { SerialQueue } from './database/serialQueue.js';
+import { setAside } from './database/setAside.js';
 import { SnapshotShelf } from './database/snapshotShelf.js';
 import { DatabaseCommands } from './databaseCommands.js';
 import type { EngineCommands } from './engineCommands.js';
@@ -42,6 +43,8 @@ export class Engine {
   readonly #ports: AssemblyPorts;
   /** Creates, renames and drops run one after another. */
   readonly #names = new SerialQueue();
+  /** What a command changes, without anybody who has it open. */
+  readonly #changing = new Set<Database>();
   readonly #closing = new Set<Promise<void>>();
   /** Dropped, with commits that could not be published: their logs stay. */
   readonly #unpublished = new Set<EngineDatabase>();
@@ -61,7 +64,7 @@ export class Engine {
       leaseTtlMs,
       directories: this.directories,
       stagingDirectory: join(options.dataDir, 'staging'),
-      isQuiet: (database) => this.usage.isQuiet(database),
+      isQuiet: (database) => !this.#changing.has(database) && this.usage.isQuiet(database),
       onLost: ({ name }, cause) => {
         const fields = { database: name, code: cause.code, error: describeError(cause) };
         options.logger.error(fields, 'another host writes the database now: writers here fail');
@@ -80,7 +83,7 @@ export class Engine {
         this.#add(record.name, await loadDatabase(record, this.#ports));
       },
       retire: (entry) => this.#retire(entry),
-      setAside: (entry) => this.#setAside(entry),
+      setAside: (entry) => setAside(entry, this.#ports),
     });
   }
 
@@ -100,7 +103,8 @@ export class Engine {
     }
     await disk.makeDirectory(this.#segmentsDirectory);
     for (const aside of await this.directories.listAside()) {
-      if (!hasUnpublished(aside)) await this.directories.removeAside(aside.id);
+      if (hasUnpublished(aside)) continue;
+      await this.directories.remove(this.directories.path(aside.id), aside);
     }
     const records = await metadata.listDatabases();
     await inLanes(records.length, LOADING_LANES, async (i) => {
@@ -183,6 +187,18 @@ export class Engine {
     } catch (error) {
       if (errorCode(error) === 'STALE') await this.#following?.refresh().catch(() => {});
       throw error;
+    }
+  }
+
+  /** Runs a command that changes a database; no other host gets it meanwhile. Throws as `own`. */
+  async changing<T>(entry: EngineDatabase, work: () => Promise<T>): Promise<T> {
+    this.#changing.add(entry.database);
+    try {
+      await this.own(entry);
+      return await work();
+    } finally {
+      this.#changing.delete(entry.database);
+      entry.ownership.idle();
     }
   }
 
@@ -270,22 +286,6 @@ export class Engine {
       })
       .finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
-  }
-
-  /** What only this host has stays on its disk; the database itself is loaded anew. */
-  async #setAside(entry: EngineDatabase): Promise<void> {
-    const { database, publisher } = entry;
-    const { clock } = this.options;
-    publisher.abandon();
-    await this.directories.setAside(database.directory, {
-      database: database.id,
-      name: database.name,
-      base: publisher.snapshot?.id,
-      publishedVersion: publisher.snapshot?.version ?? versionNumber(0),
-      version: database.head.number,
-      setAsideAt: new Date(clock.now()).toISOString(),
-    });
-    database.keepSegmentFiles();
   }
 
   async #closeDatabase({ database, publisher, snapshots }: EngineDatabase): Promise<void> {

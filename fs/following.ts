@@ -115,50 +115,67 @@ export class Following {
     }
   }
 
-  /** The name is never without a database: the old one serves until the new one is there. */
   async #replaceLost(records: ReadonlyMap<string, DatabaseRecord>): Promise<void> {
-    const { databases } = this.#engine;
-    for (const [name, entry] of [...databases]) {
+    for (const [name, entry] of [...this.#engine.databases]) {
       if (!entry.ownership.isLost) continue;
-      await this.#engine.setAside(entry);
-      const record = records.get(entry.database.id);
-      if (record !== undefined) await this.#engine.load(record);
-      if (databases.get(name) === entry) databases.delete(name);
-      this.#engine.retire(entry);
+      await this.#trying(name, () => this.#replace(name, entry, records.get(entry.database.id)));
     }
   }
 
-  /** All at once: names may have been swapped. */
+  /** The name is never without a database: the old one serves until the new one is there. */
+  async #replace(
+    name: string,
+    entry: EngineDatabase,
+    record: DatabaseRecord | undefined,
+  ): Promise<void> {
+    const { databases } = this.#engine;
+    await this.#engine.setAside(entry);
+    // One with another name now is loaded when the database that has had it so far is renamed.
+    if (record?.name === name) await this.#engine.load(record);
+    if (databases.get(name) === entry) databases.delete(name);
+    this.#engine.retire(entry);
+  }
+
+  /**
+   * All at once: names may have been swapped. Also what this host has the lease of: the answer to a
+   * rename of its own may have been lost, or the lease may be gone by now.
+   */
   #rename(records: readonly DatabaseRecord[]): void {
     const { databases, logger } = this.#engine;
     const names = new Map(records.map((record) => [record.id, record.name]));
-    const renamed = [...databases.values()].filter(({ database, ownership }) => {
+    const renamed = [...databases.values()].filter(({ database }) => {
       const name = names.get(database.id);
-      return name !== undefined && name !== database.name && !ownership.held;
+      return name !== undefined && name !== database.name;
     });
     for (const { database } of renamed) databases.delete(database.name);
     for (const entry of renamed) {
       const { database } = entry;
       const name = names.get(database.id)!;
-      logger.info({ database: database.name, to: name }, 'database was renamed by another host');
+      logger.info({ database: database.name, to: name }, 'database has another name now');
       database.name = name;
       databases.set(name, entry);
     }
   }
 
-  /** One that cannot be loaded now does not keep the others from being. */
   async #catchUp(record: DatabaseRecord, entry: EngineDatabase | undefined): Promise<void> {
+    await this.#trying(record.name, () =>
+      entry === undefined ? this.#engine.load(record) : this.#follow(entry, record),
+    );
+  }
+
+  /** One that cannot be loaded now does not keep the others from being. */
+  async #trying(database: string, work: () => Promise<void>): Promise<void> {
     try {
-      if (entry === undefined) await this.#engine.load(record);
-      else await this.#follow(entry, record);
+      await work();
     } catch (error) {
-      const fields = { database: record.name, code: errorCode(error), error: describeError(error) };
+      const fields = { database, code: errorCode(error), error: describeError(error) };
       this.#engine.logger.warn(fields, 'could not load what another host published; trying again');
     }
   }
 
   async #follow(entry: EngineDatabase, { head }: DatabaseRecord): Promise<void> {
     const { publisher, ownership, database } = entry;
+    if (ownership.isLost) return; // its log could not be set aside yet
     if (head === undefined || head === publisher.snapshot?.id || ownership.held) return;
     if ((await publisher.follow(head)) !== 'forked') return;
     const why = `${database.name}: another host published on top of another past`;

@@ -30,7 +30,7 @@ export async function recoverAside(
   try {
     const target = await engine.create(name);
     await fill(engine, target, source);
-    await engine.directories.removeAside(id);
+    await engine.directories.remove(engine.directories.path(id), aside);
     engine.options.logger.info({ database: name, aside: id }, 'recovered what was set aside');
     return target;
   } finally {
@@ -44,16 +44,19 @@ async function fill(
   target: EngineDatabase,
   { database: source }: AssembledDatabase,
 ): Promise<void> {
-  const { database, publisher, ownership } = target;
+  const { database, publisher } = target;
   try {
     if (source.damage.length > 0) throw source.damageError();
-    await engine.own(target);
-    await database.prepareForWriting();
-    for (const [suffix, image] of source.head.files)
-      await copyFile(database, suffix, source, image);
-    await database.commitAll();
-    await publisher.publish('recovery');
-    ownership.idle();
+    await engine.changing(target, async () => {
+      await database.prepareForWriting();
+      for (const [suffix, image] of source.head.files) {
+        await copyFile(database, suffix, source, image);
+      }
+      await database.commitAll();
+      const snapshot = await publisher.publish('recovery');
+      if (snapshot?.version === database.head.number) return;
+      throw new OpenduckError('LEASE_LOST', `another host has taken ${database.name} over`);
+    });
   } catch (error) {
     await engine.drop(target).catch((cause) => {
       const fields = { database: database.name, error: describeError(cause) };

@@ -183,3 +183,19 @@ export function findRecordMagic(b: Buffer, from: number, to: number): number {
   }
   return -1;
 }
+
+/** The header of a record with this payload. */
+export function recordOf(
+  type: RecordType,
+  fields: { file?: FileId; a?: number; b?: number },
+  payload: Buffer,
+): RecordHeader {
+  return {
+    type,
+    file: fields.file ?? (0 as FileId),
+    a: fields.a ?? 0,
+    b: fields.b ?? 0,
+    payloadLength: payload.length,
+    payloadChecksum: payloadChecksum(payload),
+  };
+}

@@ -23,6 +23,7 @@ import {
   type RecordHeader,
   RecordType,
   recordBytes,
+  recordOf,
 } from './segmentFormat.js';
 
 /** A segment is rolled at the first append after it reached this. */
@@ -52,21 +53,6 @@ export interface SegmentLogOptions {
 export interface Place {
   readonly segment: Segment;
   readonly offset: number;
-}
-
-function recordOf(
-  type: RecordType,
-  fields: { file?: FileId; a?: number; b?: number },
-  payload: Buffer,
-): RecordHeader {
-  return {
-    type,
-    file: fields.file ?? (0 as FileId),
-    a: fields.a ?? 0,
-    b: fields.b ?? 0,
-    payloadLength: payload.length,
-    payloadChecksum: payloadChecksum(payload),
-  };
 }
 
 export class SegmentLog {
@@ -341,6 +327,7 @@ export class SegmentLog {
     await this.settled();
     const spare = await this.#next?.catch(() => undefined);
     if (spare !== undefined && this.#spare === spare) {
+      this.#next = this.#spare = undefined;
       await spare.file.close();
       await this.#options.disk.remove(spare.file.path);
     }

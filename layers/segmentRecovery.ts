@@ -72,6 +72,7 @@ async function openSegments(
   disk: Disk,
   directory: string,
   database: DatabaseId,
+  first: number,
   log: OpenedLog,
 ): Promise<void> {
   const numbers = (await disk.list(directory))
@@ -80,6 +81,7 @@ async function openSegments(
     .sort((a, b) => a - b);
   log.highest = numbers.at(-1) ?? 0;
   for (const number of numbers) {
+    if (number < first) continue;
     try {
       log.segments.push(await openSegment(disk, directory, database, number));
     } catch (error) {
@@ -172,17 +174,19 @@ async function readLog({ segments, damage, highest }: OpenedLog): Promise<Recove
 }
 
 /**
- * Reads, verifies and cuts the log in `directory`, and makes durable what is left. Throws IO when
- * the disk fails; damage is told, not thrown, since the rest of the database may still be readable.
+ * Reads, verifies and cuts the log in `directory`, and makes durable what is left. `first`: segments
+ * before it are not part of the log. Throws IO when the disk fails; damage is told, not thrown,
+ * since the rest of the database may still be readable.
  */
 export async function recoverLog(
   disk: Disk,
   directory: string,
   database: DatabaseId,
+  first = 0,
 ): Promise<RecoveredLog> {
   const log: OpenedLog = { segments: [], damage: [], highest: 0 };
   try {
-    await openSegments(disk, directory, database, log);
+    await openSegments(disk, directory, database, first, log);
     return await readLog(log);
   } catch (error) {
     for (const segment of log.segments) await segment.file.close().catch(() => {});

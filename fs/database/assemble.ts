@@ -2,7 +2,6 @@
 import type { ObjectStore } from '../../layers/objectStore.js';
 import type { MetadataStore } from '../../metadata/store.js';
 import { OpenduckError } from '../../proto/errors.js';
-import { versionNumber } from '../../proto/ids.js';
 import type { Published } from './compaction.js';
 import type { Database } from './database.js';
 import type { DatabasePorts } from './databaseState.js';
@@ -43,14 +42,23 @@ export function assemble(
   ports: AssemblyPorts,
 ): AssembledDatabase {
   const { metadata, publishIntervalMs } = ports;
+  let firstSegment = 0;
   const hooks: LeaseHooks = {
-    entered: () => catchUp(database, publisher, metadata),
+    entered: async () => {
+      await catchUp(database, publisher, metadata);
+      firstSegment = await firstSegmentOf(database, ports.directories);
+    },
+    continues: async () => {
+      const before = publisher.heads;
+      const { head } = await metadata.getDatabase(database.id);
+      return [...before, ...publisher.heads].includes(head);
+    },
     granted: ({ epoch }, since) =>
       ports.directories.noteLease(database.directory, {
         since,
         epoch,
         base: publisher.snapshot?.id,
-        baseVersion: publisher.snapshot?.version ?? versionNumber(0),
+        firstSegment,
       }),
     isQuiet: () => ports.isQuiet(database),
     publish: async () => {
@@ -83,4 +91,13 @@ async function catchUp(
   throw new OpenduckError('LEASE_LOST', `${name}: another host has published meanwhile`, {
     database: name,
   });
+}
+
+/** A log that was given up begins anew; one that was recovered goes on. Throws CORRUPT, IO. */
+async function firstSegmentOf(
+  { log, directory }: Database,
+  directories: LogDirectories,
+): Promise<number> {
+  if (log.active === undefined) return log.activeNumber;
+  return (await directories.leaseOf(directory))?.firstSegment ?? 0;
 }

@@ -1,6 +1,7 @@
 /** Gives up segments whose content is published. */
 import { RecordType } from '../../layers/segmentFormat.js';
 import type { SnapshotRecord } from '../../metadata/store.js';
+import { OpenduckError } from '../../proto/errors.js';
 import type { Published } from './compaction.js';
 import type { Database } from './database.js';
 import { Generation } from './generation.js';
@@ -51,10 +52,22 @@ export async function leaveSegments(
   moveToLayers(database, published, next);
 }
 
-/** The log as a whole goes; the next change begins a new segment. Nobody writes. Throws IO. */
+/** What only the log has must not go with it. */
+function isAllPublished({ head, files }: Database, published: Published | undefined): boolean {
+  if (head.number !== (published?.snapshot.version ?? 0)) return false;
+  return ![...files.values()].some((file) => file.dirty);
+}
+
+/**
+ * The log as a whole goes; the next change begins a new segment. Throws IO, and BUSY when something
+ * came meanwhile that is not published.
+ */
 export function leaveLog(database: Database, published: Published | undefined): Promise<void> {
   return database.serially(async () => {
     if (database.log.failure !== undefined || database.damage.length > 0) return;
+    if (!isAllPublished(database, published)) {
+      throw new OpenduckError('BUSY', `${database.name}: something is not published yet`);
+    }
     await database.log.abandon();
     moveToLayers(database, published, layersOf(published));
   });

@@ -1,7 +1,7 @@
 /**
  * Brings a database up: the newest snapshot from its layers, then the log on top of it.
  */
-import { recoverLog } from '../../layers/segmentRecovery.js';
+import { type RecoveredLog, recoverLog } from '../../layers/segmentRecovery.js';
 import { DAMAGED, SourceTable } from '../../layers/sources.js';
 import type { DatabaseRecord, LayerRecord, SnapshotRecord } from '../../metadata/store.js';
 import { describeError, errorCode } from '../../proto/errors.js';
@@ -36,7 +36,10 @@ async function loadBase(
   try {
     stack.push(...(await shelf.openStack(layers, generation)));
   } catch (error) {
-    if (errorCode(error) === 'UNAVAILABLE') throw error; // away is not lost
+    if (errorCode(error) === 'UNAVAILABLE') {
+      await shelf.close();
+      throw error; // away is not lost
+    }
     damage.push(describeError(error));
   }
   const files = new Map<FileId, LiveFile>();
@@ -81,10 +84,17 @@ export async function loadDatabase(
   const head = record.head && (await ports.metadata.getSnapshot(record.head));
   const directory = await usableLog(record, head, ports);
   const { assembled, segments } = await loadFrom(record, directory, ports);
-  if (segments > 0 && assembled.database.damage.length === 0) {
-    await resume(assembled, ports.metadata.shared);
+  const { database, shelf } = assembled;
+  try {
+    if (segments > 0 && database.damage.length === 0) {
+      await resume(assembled, ports.metadata.shared);
+    }
+    return assembled;
+  } catch (error) {
+    await database.close();
+    await shelf.close();
+    throw error;
   }
-  return assembled;
 }
 
 /** What was set aside, to be read and never changed. Throws as `loadDatabase` does. */
@@ -106,7 +116,10 @@ async function loadFrom(
   const shelf = new LayerShelf(ports.objects, sources);
   const generation = new Generation([]);
   const { snapshot, stack, state } = await loadBase(record, ports, shelf, generation);
-  const recovered = await recoverLog(ports.disk, directory, record.id);
+  const recovered = await recover(record, directory, ports).catch(async (error) => {
+    await shelf.close();
+    throw error;
+  });
   const published = snapshot && { snapshot, version: versionOf(state), stack };
   const numbers = new Map(recovered.segments.map((s) => [s.number, sources.add(s)]));
   replay(state, recovered.records, (segment) => numbers.get(segment)!);
@@ -134,6 +147,16 @@ async function loadFrom(
   report(database, recovered.cutBytes, ports);
   const assembled = assemble(database, shelf, published, ports);
   return { assembled, segments: recovered.segments.length };
+}
+
+/** Without what readers kept of a log that was given up. Throws CORRUPT, IO. */
+async function recover(
+  { id }: DatabaseRecord,
+  directory: string,
+  { disk, directories }: AssemblyPorts,
+): Promise<RecoveredLog> {
+  const lease = await directories.leaseOf(directory);
+  return recoverLog(disk, directory, id, lease?.firstSegment);
 }
 
 const versionOf = (state: ReplayState): Version =>

@@ -36,7 +36,9 @@ export class LocalLease implements Ownership {
   async confirm(): Promise<void> {}
 
   /** The only transactions are those of this process, and they have ended. */
-  async fence(): Promise<void> {}
+  async fence(): Promise<void> {
+    this.#lease = undefined; // maybe it was what failed
+  }
 
   idle(): void {}
 

@@ -19,9 +19,10 @@ export interface NotedLease {
   /** First and last epoch of the lease under which the log is written. */
   readonly since: Epoch;
   readonly epoch: Epoch;
-  /** The newest snapshot when it was acquired, and its version. */
+  /** The newest snapshot when it was acquired. */
   readonly base: SnapshotId | undefined;
-  readonly baseVersion: VersionNumber;
+  /** Segments before it were given up, and may be there because a reader kept them. */
+  readonly firstSegment: number;
 }
 
 /** What `aside.json` says. */
@@ -48,6 +49,8 @@ export interface AsideLog extends AsideRecord {
 export const hasUnpublished = ({ version, publishedVersion }: AsideRecord): boolean =>
   version > publishedVersion;
 
+const numberOf = (name: string): number => Number(name.split('~')[1] ?? 1);
+
 export class LogDirectories {
   readonly #disk: Disk;
   readonly #root: string;
@@ -67,30 +70,28 @@ export class LogDirectories {
     return names.filter((name) => name === database || name.startsWith(`${database}~`));
   }
 
-  /** The folder that a database's log is in, or will be in. Throws IO. */
+  /**
+   * The folder that a database's log is in, or will be in: the newest one that is not set aside. An
+   * older one may be what is left of one that was being removed. Throws IO.
+   */
   async current(database: DatabaseId): Promise<string> {
     const names = await this.#namesOf(database);
+    names.sort((a, b) => numberOf(b) - numberOf(a));
     for (const name of names) if (!(await this.#isAside(name))) return this.path(name);
-    return this.path(this.#next(database, names));
-  }
-
-  /** For a log beside the one that is just being set aside. */
-  async fresh(database: DatabaseId): Promise<string> {
-    return this.path(this.#next(database, await this.#namesOf(database)));
-  }
-
-  #next(database: DatabaseId, names: readonly string[]): string {
-    if (names.length === 0) return database;
-    const numbers = names.map((name) => Number(name.split('~')[1] ?? 1));
-    return `${database}~${Math.max(...numbers) + 1}`;
+    const [newest] = names;
+    return this.path(newest === undefined ? database : `${database}~${numberOf(newest) + 1}`);
   }
 
   async #isAside(name: string): Promise<boolean> {
     return (await this.#disk.size(join(this.path(name), ASIDE_FILE))) !== undefined;
   }
 
-  /** Durable when it resolves. Throws DISK_FULL, IO. */
+  /**
+   * Durable when it resolves. A folder that is not there has nothing to be kept. Throws DISK_FULL,
+   * IO.
+   */
   async setAside(directory: string, record: AsideRecord): Promise<void> {
+    if ((await this.#disk.size(directory)) === undefined) return;
     await this.#write(join(directory, ASIDE_FILE), record);
   }
 
@@ -104,8 +105,19 @@ export class LogDirectories {
     return found;
   }
 
-  async removeAside(id: string): Promise<void> {
-    await this.#disk.removeTree(this.path(id));
+  /**
+   * Removes a log that nobody needs any more. It is set aside to the very end, with nothing that is
+   * unpublished, also when the power goes: what is left is neither used nor shown. Throws
+   * DISK_FULL, IO.
+   */
+  async remove(directory: string, record: AsideRecord): Promise<void> {
+    const done = { ...record, publishedVersion: record.version };
+    await this.#write(join(directory, ASIDE_FILE), done);
+    for (const name of await this.#disk.list(directory)) {
+      if (name !== ASIDE_FILE) await this.#disk.remove(join(directory, name));
+    }
+    await this.#write(join(directory, ASIDE_FILE), done); // makes the removals durable
+    await this.#disk.removeTree(directory);
   }
 
   /** Before anything is written under a new lease. Throws DISK_FULL, IO. */

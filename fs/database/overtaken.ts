@@ -3,6 +3,8 @@
  * published: its records do not belong on top of the newest snapshot. What it has and nobody else
  * is set aside.
  */
+import { join } from 'node:path';
+import { segmentNumber } from '../../layers/segment.js';
 import { RecordType } from '../../layers/segmentFormat.js';
 import { type RecoveredLog, recoverLog } from '../../layers/segmentRecovery.js';
 import type { DatabaseRecord, SnapshotRecord } from '../../metadata/store.js';
@@ -13,8 +15,11 @@ import { carriesVersion } from './replay.js';
 
 /** What a log says of itself. */
 interface LogSummary {
-  /** The newest snapshot that its host knows to have published, or to have begun with. */
-  readonly base: SnapshotId | undefined;
+  /**
+   * Snapshots that it may stand on: the one that was the newest when its host got the lease, and
+   * the one that its host knows to have published last. Only one of them can be the newest.
+   */
+  readonly bases: readonly (SnapshotId | undefined)[];
   /** Newest version in it, 0 for none. */
   readonly version: number;
 }
@@ -31,19 +36,32 @@ export async function usableLog(
   const directory = await ports.directories.current(record.id);
   const lease = await ports.directories.leaseOf(directory);
   if (lease === undefined || head === undefined) return directory;
+  await removeOlder(directory, lease.firstSegment, ports);
   const log = await summarize(record, directory, lease, ports);
   if (log.version === 0 || belongsOn(head, log, lease)) return directory;
   await leaveOvertaken(record, directory, log, lease, ports);
   return ports.directories.current(record.id);
 }
 
+/** Segments that readers kept until the daemon ended. Throws IO. */
+async function removeOlder(
+  directory: string,
+  first: number,
+  { disk }: AssemblyPorts,
+): Promise<void> {
+  for (const name of await disk.list(directory)) {
+    const number = segmentNumber(name);
+    if (number !== undefined && number < first) await disk.remove(join(directory, name));
+  }
+}
+
 /**
  * Whether the log goes on from `head`: that is the snapshot it names, or the next one of its own
  * host, which had no time to note it.
  */
-function belongsOn(head: SnapshotRecord, { base }: LogSummary, lease: NotedLease): boolean {
-  if (head.id === base) return true;
-  return head.parent === base && isUnder(lease, head.epoch);
+function belongsOn(head: SnapshotRecord, { bases }: LogSummary, lease: NotedLease): boolean {
+  if (bases.includes(head.id)) return true;
+  return bases.includes(head.parent) && isUnder(lease, head.epoch);
 }
 
 const isUnder = ({ since, epoch }: NotedLease, other: Epoch): boolean =>
@@ -55,22 +73,19 @@ async function summarize(
   lease: NotedLease,
   { disk }: AssemblyPorts,
 ): Promise<LogSummary> {
-  const { records, segments } = await recoverLog(disk, directory, record.id);
+  const { records, segments } = await recoverLog(disk, directory, record.id, lease.firstSegment);
   for (const segment of segments) await segment.file.close();
-  return summaryOf(records, lease);
+  return summaryOf(records, lease.base);
 }
 
-function summaryOf(records: RecoveredLog['records'], lease: NotedLease): LogSummary {
-  let { base, baseVersion } = lease;
+function summaryOf(records: RecoveredLog['records'], began: SnapshotId | undefined): LogSummary {
+  let sealed = began;
   let version = 0;
   for (const { header, payload, intact } of records) {
     if (carriesVersion(header.type)) version = Math.max(version, header.a);
-    // A segment that a reader kept may end with one of an earlier lease.
-    if (header.type !== RecordType.SEALED || !intact || header.a < baseVersion) continue;
-    base = snapshotOf(payload!);
-    baseVersion = versionNumber(header.a);
+    if (header.type === RecordType.SEALED && intact) sealed = snapshotOf(payload!);
   }
-  return { base, version };
+  return { bases: [began, sealed], version };
 }
 
 /** 16 bytes → the text of a UUID. */
@@ -84,25 +99,24 @@ function snapshotOf(payload: Buffer): SnapshotId {
 async function leaveOvertaken(
   record: DatabaseRecord,
   directory: string,
-  { base, version }: LogSummary,
+  { bases, version }: LogSummary,
   lease: NotedLease,
-  { metadata, disk, directories, clock, logger }: AssemblyPorts,
+  { metadata, directories, clock, logger }: AssemblyPorts,
 ): Promise<void> {
   const snapshots = await metadata.listSnapshots(record.id);
-  const ours = snapshots.find(({ id, epoch }) => id === base || isUnder(lease, epoch)); // newest
+  // The newest one.
+  const ours = snapshots.find(({ id, epoch }) => bases.includes(id) || isUnder(lease, epoch));
   const published = ours?.version ?? versionNumber(0);
-  if (version <= published) {
-    await disk.removeTree(directory);
-    return;
-  }
-  await directories.setAside(directory, {
+  const aside = {
     database: record.id,
     name: record.name,
     base: ours?.id,
     publishedVersion: published,
     version: versionNumber(version),
     setAsideAt: new Date(clock.now()).toISOString(),
-  });
+  };
+  if (version <= published) return directories.remove(directory, aside);
+  await directories.setAside(directory, aside);
   logger.error(
     { database: record.name, code: 'LEASE_LOST', commits: version - published, directory },
     'another host took the database over while this one was away: commits that only this host ' +

@@ -26,7 +26,7 @@ export interface Ownership {
   epoch(): Promise<Epoch>;
   /**
    * Afterwards no transaction that we began, and of whose end we were not told, takes effect any
-   * more. Throws UNAVAILABLE, BUSY, IO.
+   * more; and nobody else has published. Throws LEASE_LOST, UNAVAILABLE, BUSY, IO.
    */
   fence(): Promise<void>;
   /** Nobody here changes anything for now: others may. */

@@ -6,13 +6,12 @@
  */
 import type { ObjectStore } from '../../layers/objectStore.js';
 import type {
-  LayerRecord,
   MetadataStore,
   Publication,
   SnapshotReason,
   SnapshotRecord,
 } from '../../metadata/store.js';
-import { describeError, errorCode } from '../../proto/errors.js';
+import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { SnapshotId } from '../../proto/ids.js';
 import { type Capture, capture } from './capture.js';
 import { compact, type Published } from './compaction.js';
@@ -26,6 +25,7 @@ import type { Ownership } from './ownership.js';
 import { layersToMerge, relocationOf } from './sealPlan.js';
 import { SerialQueue } from './serialQueue.js';
 import { newSnapshot, storeLayer } from './storeLayer.js';
+import { isPublished, type Unadopted } from './unadopted.js';
 
 const MAX_DEPTH = 16;
 const RETRY_MS = 5_000;
@@ -37,14 +37,6 @@ export interface PublisherPorts {
   readonly stagingDirectory: string;
   /** From a commit to its publication, when nothing else publishes before. */
   readonly intervalMs: number;
-}
-
-/** A snapshot that the metadata has, but to whose layers the extent maps do not point yet. */
-interface Unadopted {
-  readonly capture: Capture;
-  readonly snapshot: SnapshotRecord;
-  /** Its stack. */
-  readonly records: readonly LayerRecord[];
 }
 
 export class Publisher {
@@ -78,6 +70,12 @@ export class Publisher {
 
   get snapshot(): SnapshotRecord | undefined {
     return this.#published?.snapshot;
+  }
+
+  /** What the metadata's head can be when nobody else has published. */
+  get heads(): readonly (SnapshotId | undefined)[] {
+    const ours = [this.#uncertain, this.#unadopted].map((result) => result?.snapshot.id);
+    return [this.#published?.snapshot.id, ...ours.filter((id) => id !== undefined)];
   }
 
   get depth(): number {
@@ -196,7 +194,6 @@ export class Publisher {
     try {
       await this.#ports.metadata.publish(publication);
     } catch (error) {
-      if (errorCode(error) === 'LEASE_LOST') this.#ownership.lost(error);
       if (await this.#settleUncertain()) return;
       throw error;
     }
@@ -209,9 +206,10 @@ export class Publisher {
     const result = this.#uncertain;
     if (result === undefined) return false;
     await this.#ownership.fence();
-    const { head } = await this.#ports.metadata.getDatabase(this.#database.id);
+    // Not the head: others may have published on top of it by now.
+    const isThere = await isPublished(this.#ports.metadata, result.snapshot);
     this.#uncertain = undefined;
-    if (head === result.snapshot.id) {
+    if (isThere) {
       this.#unadopted = result;
       return true;
     }
@@ -247,6 +245,8 @@ export class Publisher {
     const database = this.#database;
     const stack = await this.#ports.shelf.openStack(records, next);
     await database.serially(async () => {
+      // A log that is set aside must not say that something in it is not needed any more.
+      if (this.#abandoned) throw new OpenduckError('LEASE_LOST', 'the log was set aside');
       // A failed log takes no SEALED any more: its segments stay.
       const sealed = database.log.active !== undefined && database.log.failure === undefined;
       if (sealed) await seal(database, snapshot, capture.neededFrom);
@@ -256,10 +256,10 @@ export class Publisher {
       const target = stack.at(-1)!.held.number;
       const skip = leavesOf(this.#published?.version);
       moveImages(database, next, relocationOf(capture.plan, target), capture.version, skip);
+      this.#published?.version.release();
+      this.#isOurs = true;
+      this.#published = { snapshot, version: capture.version, stack };
     });
-    this.#published?.version.release();
-    this.#isOurs = true;
-    this.#published = { snapshot, version: capture.version, stack };
   }
 
   /** Everything is published and nobody has the database open yet: its segments are not needed. */
@@ -295,6 +295,17 @@ export class Publisher {
   /** Everything is published and nobody writes: the log is given up. Throws IO. */
   leaveLog(): Promise<void> {
     return this.#queue.run(() => leaveLog(this.#database, this.#published));
+  }
+
+  /**
+   * The newest snapshot of this host, also when nobody knew yet whether it is published. Throws
+   * UNAVAILABLE, IO.
+   */
+  async newestOwn(): Promise<SnapshotRecord | undefined> {
+    if (this.#unadopted !== undefined) return this.#unadopted.snapshot;
+    const result = this.#uncertain?.snapshot;
+    if (result !== undefined && (await isPublished(this.#ports.metadata, result))) return result;
+    return this.#published?.snapshot;
   }
 
   /** Nothing is published any more: the database is another host's. */

@@ -33,6 +33,8 @@ export interface SharedLeasePorts extends LeasePorts {
 export interface LeaseHooks {
   /** It was just acquired: loads what others published. Throws STALE when that cannot be. */
   entered(): Promise<void>;
+  /** Whether the newest snapshot is still the one that this host knows, or one of its own. */
+  continues(): Promise<boolean>;
   /** It has a new epoch, under which nothing was written yet; `since`: its first one. */
   granted(lease: Lease, since: Epoch): Promise<void>;
   /** Nobody here writes, or was promised that he may. */
@@ -59,6 +61,10 @@ export class SharedLease implements Ownership {
   readonly #ports: SharedLeasePorts;
   readonly #hooks: LeaseHooks;
   readonly #queue = new SerialQueue();
+  /** Everything that changes a lease which we have. It waits for metadata and disk alone. */
+  readonly #changes = new SerialQueue();
+  /** A new epoch was asked for, and maybe granted. */
+  #inDoubt = false;
   #lease: Lease | undefined;
   /** The epoch with which it was acquired. */
   #since = epoch(0);
@@ -116,7 +122,8 @@ export class SharedLease implements Ownership {
     await this.#acquire();
     try {
       await this.#hooks.entered();
-      await this.#hooks.granted(this.#lease!, this.#since);
+      await this.#changes.run(async () => this.#hooks.granted(this.#held(), this.#since));
+      this.#held();
     } catch (error) {
       await this.#release().catch(() => {}); // it expires
       if (errorCode(error) !== 'LEASE_LOST') throw error;
@@ -124,6 +131,12 @@ export class SharedLease implements Ownership {
       throw stale(this.#end);
     }
     this.#inside = true;
+  }
+
+  /** Throws LEASE_LOST: it may go while something else is waited for. */
+  #held(): Lease {
+    if (this.#lease !== undefined) return this.#lease;
+    throw this.#end ?? new OpenduckError('LEASE_LOST', 'the writer lease was given back');
   }
 
   async #acquire(): Promise<void> {
@@ -134,6 +147,7 @@ export class SharedLease implements Ownership {
       try {
         this.#lease = await metadata.acquireLease(this.#database, holder, ttlMs);
         this.#since = this.#lease.epoch;
+        this.#inDoubt = false;
         this.#noteGranted(asked);
         return;
       } catch (error) {
@@ -181,32 +195,54 @@ export class SharedLease implements Ownership {
   }
 
   /** Throws LEASE_LOST (for good), UNAVAILABLE, IO. */
-  async #renew(): Promise<void> {
+  #renew(): Promise<void> {
+    return this.#changes.run(() => (this.#inDoubt ? this.#takeAgain() : this.#renewNow()));
+  }
+
+  async #renewNow(): Promise<void> {
     const { metadata, ttlMs } = this.#ports;
     const asked = this.#moment();
-    const lease = this.#lease;
-    if (lease === undefined) {
-      throw new OpenduckError('LEASE_LOST', 'the writer lease was given back');
-    }
+    const lease = this.#held();
+    let renewed: Lease;
     try {
-      this.#lease = await metadata.renewLease(lease, ttlMs);
+      renewed = await metadata.renewLease(lease, ttlMs);
     } catch (error) {
-      if (this.#lease?.epoch !== lease.epoch) return; // fenced meanwhile
       if (errorCode(error) === 'LEASE_LOST') this.lost(error);
       throw error;
     }
+    this.#held(); // it may have been lost meanwhile
+    this.#lease = renewed;
     this.#noteGranted(asked);
   }
 
   /** A new epoch: transactions of the one before are refused, if they have not taken effect. */
-  async fence(): Promise<void> {
+  fence(): Promise<void> {
+    return this.#changes.run(() => this.#takeAgain());
+  }
+
+  /**
+   * Another host may have had it in between, when ours had run out. As long as none has published,
+   * nothing is built on another past than ours.
+   */
+  async #takeAgain(): Promise<void> {
     const { metadata, holder, ttlMs } = this.#ports;
-    if (this.#lease === undefined) return; // whoever has it now, the metadata cannot be changed
+    this.#held();
     const asked = this.#moment();
-    const lease = await metadata.acquireLease(this.#database, holder, ttlMs);
-    await this.#hooks.granted(lease, this.#since);
-    if (this.#lease === undefined) return;
+    this.#inDoubt = true;
+    const lease = await metadata.acquireLease(this.#database, holder, ttlMs).catch((error) => {
+      if (errorCode(error) === 'BUSY') this.lost(error);
+      throw error;
+    });
+    if (!(await this.#hooks.continues())) {
+      this.lost(new OpenduckError('LEASE_LOST', 'another host has published meanwhile'));
+    }
+    if (this.#end === undefined) await this.#hooks.granted(lease, this.#since);
+    if (this.#lease === undefined) {
+      await metadata.releaseLease(lease).catch(() => {}); // it expires
+      this.#held();
+    }
     this.#lease = lease;
+    this.#inDoubt = false;
     this.#noteGranted(asked);
   }
 

@@ -1,16 +1,12 @@
 /** Several hosts on one metadata and one object store: each an engine with a data directory. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Engine } from '../../fs/engine.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { createFile, headText, writeText } from './engineFixture.js';
-import { commitText, finish, Hosts, MAIN, TTL_MS, withoutEpochs } from './hostsFixture.js';
+import { commitText, finish, Hosts, MAIN, TTL_MS, textOf, withoutEpochs } from './hostsFixture.js';
 import { ManualClock } from './manualClock.js';
 
 const LIMIT = { timeout: 30_000 };
-
-const textOf = (engine: Engine, name: string): Promise<string> =>
-  headText(engine.get(name).database, MAIN);
 
 test('what one host publishes, the others see; each writes in its turn', LIMIT, async (t) => {
   const hosts = await Hosts.make(t);

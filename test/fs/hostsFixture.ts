@@ -6,12 +6,13 @@ import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
 import { openSqliteStore } from '../../metadata/sqlite/open.js';
 import type { MetadataStore, SnapshotRecord } from '../../metadata/store.js';
+import { OpenduckError } from '../../proto/errors.js';
 import { type DatabaseId, epoch, type SnapshotId } from '../../proto/ids.js';
 import { silentLogger, systemRandom } from '../../proto/ports.js';
 import { removeTempDir } from '../harness/leakCheck.js';
 import { makeTempDir } from '../harness/testRun.js';
 import { MemoryDisk } from '../layers/memoryDisk.js';
-import { createFile, writeText } from './engineFixture.js';
+import { createFile, headText, writeText } from './engineFixture.js';
 import { ManualClock } from './manualClock.js';
 
 export const MAIN = '.duckdb';
@@ -131,4 +132,23 @@ export function withoutEpochs(metadata: MetadataStore): MetadataStore {
       return Reflect.get(target, name);
     },
   });
+}
+
+export const away = () => new OpenduckError('UNAVAILABLE', 'away');
+
+/** From this moment on everything fails. */
+export function cutAt(connection: SharedMetadata, method: string, when: 'before' | 'after'): void {
+  let isAway = false;
+  connection.fault = (each, moment) => {
+    isAway ||= each === method && moment === when;
+    return isAway ? away() : undefined;
+  };
+}
+
+export const textOf = (engine: Engine, name: string): Promise<string> =>
+  headText(engine.get(name).database, MAIN);
+
+/** What was begun in the background has come to its end. */
+export async function settled(): Promise<void> {
+  for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
 }
