@@ -3,10 +3,10 @@
  */
 import type { Kysely, Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
-import type { DatabaseId, WallTime } from '../proto/ids.js';
+import type { DatabaseId, SnapshotId, WallTime } from '../proto/ids.js';
 import { decodeDatabase } from './rows.js';
 import type { Schema } from './schema.js';
-import type { DatabaseRecord } from './store.js';
+import type { DatabaseRecord, NewDatabase } from './store.js';
 
 function notFound(id: DatabaseId): OpenduckError {
   return new OpenduckError('NOT_FOUND', `the metadata knows no database ${id}`, {
@@ -54,21 +54,29 @@ async function findLive(db: Kysely<Schema>, name: string): Promise<DatabaseRecor
   return row === undefined ? undefined : decodeDatabase(row);
 }
 
+/** Throws ALREADY_EXISTS. */
+export async function requireFreeDatabaseName(
+  trx: Transaction<Schema>,
+  name: string,
+): Promise<void> {
+  if ((await findLive(trx, name)) === undefined) return;
+  throw new OpenduckError('ALREADY_EXISTS', `database '${name}' exists already`, {
+    database: name,
+    hint: 'Choose another name, or remove or rename that database first.',
+  });
+}
+
 /** Throws ALREADY_EXISTS when the name or the id is taken. */
 export async function createDatabase(
   trx: Transaction<Schema>,
-  database: { id: DatabaseId; name: string; createdAt: WallTime },
+  { id, name, createdAt }: NewDatabase,
+  branchedFrom?: SnapshotId,
 ): Promise<void> {
-  const { id, name, createdAt } = database;
-  if ((await findLive(trx, name)) !== undefined) {
-    throw new OpenduckError('ALREADY_EXISTS', `database '${name}' exists already`, {
-      database: name,
-      hint: 'Choose another name, or remove or rename that database first.',
-    });
-  }
+  await requireFreeDatabaseName(trx, name);
+  const branched_from = branchedFrom ?? null;
   await trx
     .insertInto('database')
-    .values({ id, name, head: null, created_at: createdAt, dropped_at: null })
+    .values({ id, name, head: null, created_at: createdAt, dropped_at: null, branched_from })
     .execute();
 }
 

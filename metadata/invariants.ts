@@ -2,15 +2,17 @@
  * What must hold of the metadata, as pure functions.
  *
  * 1. The head of a database is one of its snapshots, and its newest.
- * 2. A snapshot's parent is the snapshot with the sequence before it; the first has none.
+ * 2. A snapshot's parent is the snapshot with the sequence before it; sequence 1 has none. Where
+ *    retention has left a gap in the sequence, the parent is one that is gone.
  * 3. Versions never go back along that chain.
- * 4. A stack names known layers, each once, at positions 0, 1, 2, … without gaps.
+ * 4. A stack names known layers, each once, at positions 0, 1, 2, … without gaps. Databases may
+ *    have layers in common: only a new one belongs to the database that publishes it.
  * 5. A snapshot with bytes has layers.
  * 6. Only the holder of the newest epoch publishes.
  * 7. Databases that are not dropped have different names.
  *
- * `requirePublication` and `requireStack` run before the transaction writes; `brokenNames` and
- * `brokenHistory` look at what is there.
+ * `requirePublication`, `requireStack`, `requireFirst` and `requireSameContent` run before the
+ * transaction writes; `brokenNames` and `brokenHistory` look at what is there.
  */
 import { OpenduckError } from '../proto/errors.js';
 import type { DatabaseId, LayerId, SnapshotId } from '../proto/ids.js';
@@ -143,6 +145,31 @@ export function requirePublication(publication: Publication, context: Publicatio
   requireStack({ database, snapshot: id, files, newLayers, stack, knownLayers });
 }
 
+/** Invariants 2, 4 and 5 of the first snapshot of a branch. Throws CORRUPT. */
+export function requireFirst(
+  database: DatabaseRecord,
+  first: SnapshotRecord,
+  stack: readonly LayerId[],
+): void {
+  const { id, files, sequence, parent } = first;
+  if (first.database !== database.id || sequence !== 1 || parent !== undefined) {
+    throw broken(database, `snapshot ${id} cannot be its first`);
+  }
+  const knownLayers = new Set(stack);
+  requireStack({ database, snapshot: id, files, newLayers: [], stack, knownLayers });
+}
+
+/** A snapshot is to have the layers of `from`. Throws CORRUPT. */
+export function requireSameContent(
+  database: DatabaseRecord,
+  from: SnapshotRecord,
+  snapshot: SnapshotRecord,
+): void {
+  const sizes = ({ files }: SnapshotRecord) => files.map(({ size }) => size).join();
+  if (sizes(from) === sizes(snapshot)) return;
+  throw broken(database, `snapshot ${snapshot.id} has other files than ${from.id}`);
+}
+
 /** Invariant 7, as sentences. */
 export function brokenNames(databases: readonly DatabaseRecord[]): string[] {
   const owners = new Map<string, DatabaseId>();
@@ -179,16 +206,17 @@ function brokenLink(
   byId: ReadonlyMap<SnapshotId, SnapshotRecord>,
 ): string[] {
   const sentences: string[] = [];
-  const expected = (before?.sequence ?? 0) + 1;
-  if (snapshot.sequence === before?.sequence) {
-    sentences.push(`has the same sequence, ${snapshot.sequence}, as snapshot ${before.id}`);
-  } else if (snapshot.sequence !== expected) {
-    sentences.push(`has sequence ${snapshot.sequence} where ${expected} must follow`);
+  const { parent, sequence } = snapshot;
+  const isGap = sequence > (before?.sequence ?? 0) + 1;
+  if (sequence === before?.sequence) {
+    sentences.push(`has the same sequence, ${sequence}, as snapshot ${before.id}`);
   }
-  if (snapshot.parent !== undefined && !byId.has(snapshot.parent)) {
-    sentences.push(`has parent ${snapshot.parent}, which is not a snapshot of the database`);
-  } else if (snapshot.parent !== before?.id) {
-    sentences.push(`has parent ${snapshot.parent ?? 'none'} instead of ${before?.id ?? 'none'}`);
+  if (isGap && parent === undefined) {
+    sentences.push(`has sequence ${sequence}, but no parent`);
+  } else if (isGap && byId.has(parent!)) {
+    sentences.push(`has parent ${parent}, although there is a gap before it`);
+  } else if (!isGap && parent !== before?.id) {
+    sentences.push(`has parent ${parent ?? 'none'} instead of ${before?.id ?? 'none'}`);
   }
   if (before !== undefined && snapshot.version < before.version) {
     sentences.push(`has version ${snapshot.version}, older than ${before.version} before it`);

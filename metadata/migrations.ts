@@ -96,6 +96,14 @@ export const MIGRATIONS: readonly Migration[] = [
       await createHistory(trx);
     },
   },
+  {
+    version: 2,
+    name: 'branches',
+    async up(trx) {
+      // No foreign key: the snapshot may go while its branches stay.
+      await trx.schema.alterTable('database').addColumn('branched_from', 'text').execute();
+    },
+  },
 ];
 
 /** What migrations need of an engine that SQL has no common words for. */

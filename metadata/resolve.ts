@@ -66,7 +66,7 @@ async function beforeHead(
   database: DatabaseRecord,
   steps: number,
 ): Promise<SnapshotRecord> {
-  // The head is the newest (invariant 1), so counting down the sequence follows the parents.
+  // The head is the newest (invariant 1); those that retention has deleted do not count.
   const row = await snapshotsOf(db, database)
     .orderBy('sequence', 'desc')
     .limit(1)

@@ -27,6 +27,8 @@ const REASONS: ReadonlySet<string> = new Set<SnapshotReason>([
   'manual',
   'unmount',
   'recovery',
+  'clone',
+  'restore',
 ]);
 
 /** Rows per INSERT: keeps the bound values far below both engines' limits (32,766 and 65,535). */
@@ -88,6 +90,10 @@ export function decodeDatabase(row: Selectable<DatabaseTable>): DatabaseRecord {
       row.dropped_at === null
         ? undefined
         : wallTime(wholeNumber(row.dropped_at, `drop time of ${what}`)),
+    branchedFrom:
+      row.branched_from === null
+        ? undefined
+        : id(snapshotId, row.branched_from, `branch point of ${what}`),
   };
 }
 

@@ -17,6 +17,8 @@ export interface DatabaseTable {
   readonly head: string | null;
   readonly created_at: Whole;
   readonly dropped_at: WholeOrNull;
+  /** The snapshot that it was cloned from, which may be gone by now; null: it is no branch. */
+  readonly branched_from: string | null;
 }
 
 export interface SnapshotTable {
@@ -38,6 +40,7 @@ export interface SnapshotTable {
 
 export interface LayerTable {
   readonly id: string;
+  /** The one that wrote it; branches have it in their stacks too. */
   readonly database: string;
   readonly object_key: string;
   readonly object_bytes: Whole;

@@ -5,7 +5,7 @@ import type { Kysely, Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import type { DatabaseId, LayerId, SnapshotId } from '../proto/ids.js';
 import { lockDatabase } from './databases.js';
-import { requirePublication, requireStack } from './invariants.js';
+import { requireFirst, requirePublication, requireStack } from './invariants.js';
 import { newestLease } from './leases.js';
 import {
   decodeLayer,
@@ -47,6 +47,19 @@ export async function listSnapshots(
     .where('database', '=', database)
     .orderBy('sequence', 'desc')
     .execute();
+  return rows.map(decodeSnapshot);
+}
+
+/** The `limit` newest below a sequence number (undefined: of all), newest first. */
+export async function snapshotsBelow(
+  db: Kysely<Schema>,
+  database: DatabaseId,
+  sequence: number | undefined,
+  limit: number,
+): Promise<SnapshotRecord[]> {
+  let query = db.selectFrom('snapshot').selectAll().where('database', '=', database);
+  if (sequence !== undefined) query = query.where('sequence', '<', sequence);
+  const rows = await query.orderBy('sequence', 'desc').limit(limit).execute();
   return rows.map(decodeSnapshot);
 }
 
@@ -157,13 +170,32 @@ export async function publish(trx: Transaction<Schema>, publication: Publication
     await requireFreeName(trx, database, snapshot.id, snapshot.name);
   }
   await insertLayers(trx, newLayers);
+  await insertHead(trx, snapshot, stack);
+}
+
+async function insertHead(
+  trx: Transaction<Schema>,
+  snapshot: SnapshotRecord,
+  stack: readonly LayerId[],
+): Promise<void> {
   await trx.insertInto('snapshot').values(encodeSnapshot(snapshot)).execute();
   await insertStack(trx, snapshot.id, stack);
   await trx
     .updateTable('database')
     .set({ head: snapshot.id })
-    .where('id', '=', database.id)
+    .where('id', '=', snapshot.database)
     .execute();
+}
+
+/** The first snapshot of a branch that was just created; its layers are known. Throws CORRUPT. */
+export async function insertFirst(
+  trx: Transaction<Schema>,
+  database: DatabaseId,
+  snapshot: SnapshotRecord,
+  stack: readonly LayerId[],
+): Promise<void> {
+  requireFirst(await lockDatabase(trx, database), snapshot, stack);
+  await insertHead(trx, snapshot, stack);
 }
 
 /**

@@ -17,14 +17,26 @@
 import type { Kysely, Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import type { DatabaseId, LayerId, SnapshotId, WallTime } from '../proto/ids.js';
+import * as branches from './branches.js';
 import { checkAll } from './check.js';
 import * as databases from './databases.js';
 import { isConflict, metadataError } from './errors.js';
+import * as layers from './layers.js';
 import * as leases from './leases.js';
+import { measureDatabases, measureSnapshots } from './measure.js';
+import { removeSnapshot } from './removal.js';
 import { resolveSnapshot } from './resolve.js';
 import type { Schema } from './schema.js';
 import * as snapshots from './snapshots.js';
-import type { LayerRecord, Lease, MetadataStore, Publication, Subscription } from './store.js';
+import type {
+  LayerRecord,
+  Lease,
+  MetadataStore,
+  NewDatabase,
+  Publication,
+  SnapshotRecord,
+  Subscription,
+} from './store.js';
 
 /** Times that a transaction is run when others get into its way. */
 const ATTEMPTS = 5;
@@ -101,7 +113,7 @@ export class SqlStore implements MetadataStore {
   }
 
   /** One moment for all that `work` reads. */
-  #read<T>(doing: string, work: (db: Kysely<Schema>) => Promise<T>): Promise<T> {
+  #read<T>(doing: string, work: (db: Transaction<Schema>) => Promise<T>): Promise<T> {
     return this.#translated(doing, () =>
       this.#db
         .transaction()
@@ -111,7 +123,7 @@ export class SqlStore implements MetadataStore {
     );
   }
 
-  createDatabase(database: { id: DatabaseId; name: string; createdAt: WallTime }) {
+  createDatabase(database: NewDatabase) {
     return this.#change(`create database '${database.name}'`, async (trx) => {
       await databases.createDatabase(trx, database);
       return database.id;
@@ -212,6 +224,31 @@ export class SqlStore implements MetadataStore {
     return this.#translated('listen for changes', () => this.#engine.subscribe(onChange));
   }
 
+  branchDatabase(database: NewDatabase, first: SnapshotRecord, from: SnapshotId) {
+    return this.#change(`create database '${database.name}' as a branch`, async (trx) => {
+      await branches.branchDatabase(trx, database, first, from);
+      return database.id;
+    });
+  }
+
+  restoreSnapshot(snapshot: SnapshotRecord, from: SnapshotId) {
+    return this.#change(`restore snapshot ${from}`, async (trx) => {
+      await branches.restoreSnapshot(trx, snapshot, from);
+      return snapshot.database;
+    });
+  }
+
+  listDropped() {
+    return this.#read('list dropped databases', (db) => branches.listDropped(db));
+  }
+
+  undropDatabase(id: DatabaseId, name: string) {
+    return this.#change(`bring database ${id} back`, async (trx) => {
+      await branches.undropDatabase(trx, id, name);
+      return id;
+    });
+  }
+
   async check(): Promise<string[]> {
     const engine = await this.#translated('check its files', this.#engine.integrity);
     const content = await checkAll((work) => this.#read('check the metadata', work));
@@ -224,5 +261,43 @@ export class SqlStore implements MetadataStore {
       throw metadataError(error, 'close the store');
     });
     return this.#closing;
+  }
+
+  listEveryDatabase() {
+    return this.#read('list all databases', (db) => layers.listEveryDatabase(db));
+  }
+
+  listLayers(database: DatabaseId) {
+    return this.#read(`list the layers of database ${database}`, (db) =>
+      layers.listLayers(db, database),
+    );
+  }
+
+  snapshotsOver(database: DatabaseId, layer: LayerId) {
+    return this.#read(`find the snapshots over layer ${layer}`, (db) =>
+      layers.snapshotsOver(db, database, layer),
+    );
+  }
+
+  removeSnapshot(id: SnapshotId, named: boolean) {
+    return this.#change(`remove snapshot ${id}`, (trx) => removeSnapshot(trx, id, named));
+  }
+
+  measureDatabases() {
+    return this.#read('measure the databases', async (trx) =>
+      measureDatabases(trx, await this.#engine.now(trx)),
+    );
+  }
+
+  measureSnapshots(database: DatabaseId) {
+    return this.#read(`measure the snapshots of database ${database}`, (db) =>
+      measureSnapshots(db, database),
+    );
+  }
+
+  snapshotsBelow(database: DatabaseId, sequence: number | undefined, limit: number) {
+    return this.#read(`list snapshots of database ${database}`, (db) =>
+      snapshots.snapshotsBelow(db, database, sequence, limit),
+    );
   }
 }

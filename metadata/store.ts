@@ -26,9 +26,24 @@ export interface DatabaseRecord {
   readonly head: SnapshotId | undefined;
   readonly createdAt: WallTime;
   readonly droppedAt: WallTime | undefined;
+  /** The snapshot that it was cloned from, which may be gone by now; undefined: it is no branch. */
+  readonly branchedFrom: SnapshotId | undefined;
 }
 
-export type SnapshotReason = 'interval' | 'close' | 'manual' | 'unmount' | 'recovery';
+export interface NewDatabase {
+  readonly id: DatabaseId;
+  readonly name: string;
+  readonly createdAt: WallTime;
+}
+
+export type SnapshotReason =
+  | 'interval'
+  | 'close'
+  | 'manual'
+  | 'unmount'
+  | 'recovery'
+  | 'clone'
+  | 'restore';
 
 export interface SnapshotFile {
   /** File name in the mount, e.g. `x.duckdb.wal`, as it was when the snapshot was made. */
@@ -57,6 +72,7 @@ export interface SnapshotRecord {
 
 export interface LayerRecord {
   readonly id: LayerId;
+  /** The one that wrote it; branches have it in their stacks too. */
   readonly database: DatabaseId;
   /** Key in the object store. */
   readonly key: string;
@@ -83,10 +99,32 @@ export interface Subscription {
 
 export interface Publication {
   readonly snapshot: SnapshotRecord;
-  /** Layers that this publication adds (usually one, none when nothing but a name changed). */
+  /** Layers that this publication adds: usually one. */
   readonly newLayers: readonly LayerRecord[];
   /** The whole stack of the snapshot, oldest first; every id is known or among `newLayers`. */
   readonly stack: readonly LayerId[];
+}
+
+/** Objects that a stack, or all stacks of a database, consist of. */
+export interface StackMeasure {
+  readonly layers: number;
+  /** Of objects that nobody else refers to; would go with it. */
+  readonly uniqueBytes: number;
+  /** Of objects that others refer to as well. */
+  readonly sharedBytes: number;
+}
+
+/** Nobody else: no other database. */
+export interface DatabaseMeasure extends StackMeasure {
+  readonly database: DatabaseId;
+  readonly snapshots: number;
+  /** Who has its writer lease; undefined when it was released, or has run out. */
+  readonly leaseHolder: string | undefined;
+}
+
+/** Nobody else: no other snapshot. */
+export interface SnapshotMeasure extends StackMeasure {
+  readonly snapshot: SnapshotId;
 }
 
 export interface MetadataStore {
@@ -94,7 +132,7 @@ export interface MetadataStore {
   readonly shared: boolean;
 
   /** Throws ALREADY_EXISTS when a database that is not dropped has the name. */
-  createDatabase(database: { id: DatabaseId; name: string; createdAt: WallTime }): Promise<void>;
+  createDatabase(database: NewDatabase): Promise<void>;
   /** A database that has the new name already is dropped in the same transaction. */
   renameDatabase(id: DatabaseId, name: string, at: WallTime): Promise<void>;
   dropDatabase(id: DatabaseId, at: WallTime): Promise<void>;
@@ -145,4 +183,37 @@ export interface MetadataStore {
   /** Reads all and checks all invariants; the sentences say what is wrong, empty is good. */
   check(): Promise<string[]>;
   close(): Promise<void>;
+
+  /**
+   * A new database with one snapshot, `first`, which has the content and the layers of the snapshot
+   * `from` of any database. ALREADY_EXISTS when a name or an id is taken.
+   */
+  branchDatabase(database: NewDatabase, first: SnapshotRecord, from: SnapshotId): Promise<void>;
+  /** As `publish`; the snapshot has the content and the layers of `from`, and adds none. */
+  restoreSnapshot(snapshot: SnapshotRecord, from: SnapshotId): Promise<void>;
+  /** Databases that are dropped, the one that was dropped last first. */
+  listDropped(): Promise<DatabaseRecord[]>;
+  /** Takes a drop back. ALREADY_EXISTS when it is not dropped, or the name is taken. */
+  undropDatabase(id: DatabaseId, name: string): Promise<void>;
+  /** Dropped ones too, by name. */
+  listEveryDatabase(): Promise<DatabaseRecord[]>;
+  /** The layers that the snapshots of a database need, each once, by id. */
+  listLayers(database: DatabaseId): Promise<LayerRecord[]>;
+  /** Those of a database that need the layer, newest first. */
+  snapshotsOver(database: DatabaseId, layer: LayerId): Promise<SnapshotId[]>;
+  /**
+   * Takes a snapshot out of its history; its layers stay known. INVALID_ARGUMENT for a head; BUSY
+   * for a named one, unless `named`.
+   */
+  removeSnapshot(id: SnapshotId, named: boolean): Promise<void>;
+  /** All databases, dropped ones too, in any order. */
+  measureDatabases(): Promise<DatabaseMeasure[]>;
+  /** Snapshots of a database that have layers, in any order. */
+  measureSnapshots(database: DatabaseId): Promise<SnapshotMeasure[]>;
+  /** The `limit` newest snapshots below a sequence number, or of all; newest first. */
+  snapshotsBelow(
+    database: DatabaseId,
+    sequence: number | undefined,
+    limit: number,
+  ): Promise<SnapshotRecord[]>;
 }

@@ -7,11 +7,13 @@
  * | 4 or more hexadecimal digits, dashes as in a UUID or none | the snapshot whose id begins so |
  * | `~N` | the N-th snapshot before the head; `~0` is the head |
  * | `now` | the head |
- * | `5 minutes ago`, `90s ago`, `2d ago` | the newest snapshot committed by then |
+ * | `5 minutes ago`, `90s ago`, `5min`, `2d` | the newest snapshot committed by then |
+ * | `yesterday` | the same, 24 hours ago |
  * | `2026-05-01`, `2026-05-01T10:30[:15[.250]][Z or ±hh[:mm]]` | the newest one committed by then |
+ * | a time, `_` and an id | that id: names in `.snapshots` that the time alone does not tell |
  *
  * A space may stand for the `T`; a date alone is its midnight; without `Z` or an offset the time is
- * local. Upper and lower case are the same.
+ * local. Upper and lower case are the same. `123d` is the beginning of an id: write `123 days`.
  */
 import { OpenduckError } from '../proto/errors.js';
 import { type WallTime, wallTime } from '../proto/ids.js';
@@ -27,11 +29,12 @@ export type When =
 const ID_DIGITS = /^[0-9a-f]{4,32}$/;
 const DASHES = [8, 13, 18, 23];
 const BACK = /^~(\d{1,9})$/;
-const AGO = /^(\d{1,9}) *([a-z]+) +ago$/;
+const AGO = /^(\d{1,9}) *([a-z]+)( +ago)?$/;
 const DATE = /(\d{4})-(\d\d)-(\d\d)/.source;
 const TIME_OF_DAY = /(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?/.source;
 const ZONE = /(z|[+-]\d\d(?::?\d\d)?)/.source;
 const DATE_TIME = new RegExp(`^${DATE}(?:[t ]${TIME_OF_DAY}${ZONE}?)?$`);
+const DATED_ID = new RegExp(`^${DATE}t${TIME_OF_DAY}z_([0-9a-f-]+)$`);
 const LIKE_A_DATE = /^\d{4}-\d/;
 
 const SECOND = 1000;
@@ -50,7 +53,7 @@ const UNITS: ReadonlyMap<string, number> = new Map([
 
 /** For error messages. */
 export const WHEN_FORMS =
-  'a snapshot name or id, ~N, 2026-05-01T10:30:00Z, 2026-05-01 10:30, or 5 minutes ago';
+  'a snapshot name or id, ~N, 2026-05-01T10:30:00Z, 2026-05-01 10:30, 5 minutes ago, or 5min';
 
 function invalid(text: string, why: string): OpenduckError {
   return new OpenduckError('INVALID_ARGUMENT', `'${text}' is not a moment: ${why}`, {
@@ -73,6 +76,7 @@ function uuidPrefix(text: string): string | undefined {
 
 function parseAgo(text: string, match: RegExpExecArray, now: WallTime): When {
   const unit = UNITS.get(match[2]!);
+  if (unit === undefined && match[3] === undefined) return { kind: 'other' };
   if (unit === undefined) {
     throw invalid(text, `'${match[2]}' is not seconds, minutes, hours, days or weeks`);
   }
@@ -126,6 +130,9 @@ export function parseWhen(text: string, now: WallTime): When {
   if (plain.startsWith('~')) throw invalid(text, '~ wants a number after it, as in ~3');
   // Not a time: a clock that was set back must not hide the newest snapshot.
   if (plain === 'now') return { kind: 'back', steps: 0 };
+  const dated = uuidPrefix(DATED_ID.exec(plain)?.at(-1) ?? '');
+  if (dated !== undefined) return { kind: 'id', prefix: dated };
+  if (plain === 'yesterday') return { kind: 'time', at: wallTime(Math.max(0, now - DAY)) };
   const ago = AGO.exec(plain);
   if (ago !== null) return parseAgo(text, ago, now);
   const dateTime = DATE_TIME.exec(plain);

@@ -6,7 +6,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MetadataStore } from '../../metadata/store.js';
 import { epoch, versionNumber, wallTime } from '../../proto/ids.js';
+import { branchConformance } from './conformanceBranches.js';
 import { leaseConformance } from './conformanceLeases.js';
+import { measureConformance } from './conformanceMeasure.js';
 import { resolutionConformance } from './conformanceResolve.js';
 import {
   dbId,
@@ -42,7 +44,11 @@ function databaseCases(check: Case): void {
     await store.createDatabase({ id: dbId(1), name: 'zebra', createdAt: at(1) });
     await store.createDatabase({ id: dbId(2), name: 'ant', createdAt: at(2) });
     const ant = { id: dbId(2), name: 'ant', head: undefined, createdAt: at(2) };
-    assert.deepEqual(await store.getDatabase(dbId(2)), { ...ant, droppedAt: undefined });
+    assert.deepEqual(await store.getDatabase(dbId(2)), {
+      ...ant,
+      droppedAt: undefined,
+      branchedFrom: undefined,
+    });
     assert.deepEqual(
       (await store.listDatabases()).map((d) => d.name),
       ['ant', 'zebra'],
@@ -191,6 +197,47 @@ function publicationCases(check: Case): void {
     assert.deepEqual(await store.check(), []);
   });
 
+  check('the layers of a database, and who needs them', async ({ store }) => {
+    const writer = await startWriter(store);
+    await writer.publish();
+    await writer.publish();
+    const clone = await startWriter(store, { number: 2, name: 'copy', first: 100 });
+    await store.publish({ ...clone.next(), newLayers: [], stack: [layId(1)] });
+    assert.deepEqual(await store.listLayers(dbId(1)), [layer(1, dbId(1)), layer(2, dbId(1))]);
+    assert.deepEqual(await store.listLayers(dbId(2)), [layer(1, dbId(1))]);
+    assert.deepEqual(await store.snapshotsOver(dbId(1), layId(1)), [snapId(2), snapId(1)]);
+    assert.deepEqual(await store.snapshotsOver(dbId(2), layId(1)), [snapId(100)]);
+    assert.deepEqual(await store.snapshotsOver(dbId(2), layId(2)), []);
+    await store.dropDatabase(dbId(1), at(9));
+    const every = await store.listEveryDatabase();
+    assert.deepEqual(
+      every.map(({ id, droppedAt }) => [id, droppedAt]),
+      [
+        [dbId(2), undefined],
+        [dbId(1), at(9)],
+      ],
+    );
+  });
+
+  check('a snapshot is removed, but no head, and a named one only on purpose', async (home) => {
+    const { store } = home;
+    const writer = await startWriter(store);
+    for (let i = 0; i < 3; i++) await writer.publish();
+    await store.nameSnapshot(snapId(2), 'kept');
+    await refuses(store.removeSnapshot(snapId(3), true), 'INVALID_ARGUMENT', /newest/);
+    await refuses(store.removeSnapshot(snapId(2), false), 'BUSY', /'kept'/);
+    await store.removeSnapshot(snapId(1), false);
+    await store.removeSnapshot(snapId(2), true);
+    await refuses(store.removeSnapshot(snapId(2), true), 'NOT_FOUND');
+    assert.deepEqual(
+      (await store.listSnapshots(dbId(1))).map(({ id }) => id),
+      [snapId(3)],
+    );
+    assert.equal((await store.stackOf(snapId(3))).length, 3);
+    await writer.publish();
+    assert.deepEqual(await store.check(), []);
+  });
+
   check('a dropped database can still be published to', async ({ store }) => {
     const writer = await startWriter(store);
     await store.dropDatabase(dbId(1), at(1));
@@ -292,5 +339,7 @@ export function metadataConformance(name: string, open: OpenStore): void {
   stackCases(check);
   leaseConformance(check);
   resolutionConformance(check);
+  branchConformance(check);
+  measureConformance(check);
   lifeCases(check);
 }

@@ -45,13 +45,19 @@ async function runRival(args: readonly string[], killAfter: number): Promise<Riv
   }
 }
 
+/** The rival that is killed on its way. */
+const KILLED = 'rival-1';
+
 /** Of one database: whoever holds it by `before` must have lost it when `taken` happened. */
 function wasTakenEarly(before: RivalEvent, taken: RivalEvent, events: readonly RivalEvent[]) {
   if (before.holder === taken.holder || before.epoch! >= taken.epoch!) return false;
   const released = events.some(
     (e) => e.what === 'release' && e.epoch === before.epoch && e.began <= taken.ended,
   );
-  return !released && taken.ended + TICK_MS < before.began + RIVAL_TTL;
+  // The killed one may have released it, and not lived to say so.
+  const isLastWord =
+    before.holder === KILLED && !events.some((e) => e.holder === KILLED && e.began >= before.ended);
+  return !released && !isLastWord && taken.ended + TICK_MS < before.began + RIVAL_TTL;
 }
 
 function requireFencing(events: readonly RivalEvent[]): void {

@@ -6,7 +6,14 @@ import { errorCode } from '../../proto/errors.js';
 
 const ID = '01900000-0000-7000-8000-000000000001';
 
-const database = { id: ID, name: 'duck', head: ID, created_at: 1, dropped_at: null };
+const database = {
+  id: ID,
+  name: 'duck',
+  head: ID,
+  created_at: 1,
+  dropped_at: null,
+  branched_from: ID,
+};
 const layer = {
   id: ID,
   database: ID,

@@ -64,8 +64,10 @@ test('sqlite: check() finds damage', async () => {
   const cases: readonly (readonly [sql: string, sentence: RegExp])[] = [
     ["UPDATE database SET head = '00000009-005a-7000-8000-000000000000'", /head .* is not a snap/],
     ['UPDATE database SET head = NULL', /head is none/],
-    ['DELETE FROM snapshot WHERE sequence = 2', /has parent .* not a snapshot/],
-    ['UPDATE snapshot SET sequence = 9 WHERE sequence = 3', /sequence 9 where 3 must follow/],
+    ['DELETE FROM snapshot WHERE sequence = 2', /snapshot_layer has a row that refers/],
+    ['UPDATE snapshot SET sequence = 9 WHERE sequence = 3', /although there is a gap before it/],
+    ['UPDATE snapshot SET parent = NULL WHERE sequence = 2', /has parent none instead of/],
+    ['UPDATE snapshot SET sequence = 5, parent = NULL WHERE sequence = 3', /5, but no parent/],
     ['UPDATE snapshot SET version = 5 WHERE sequence = 3', /version 5, older than 20/],
     ["DELETE FROM layer WHERE object_key = 'layers/2'", /unknown layer/],
     ["DELETE FROM layer WHERE object_key = 'layers/2'", /snapshot_layer has a row that refers/],
@@ -76,7 +78,7 @@ test('sqlite: check() finds damage', async () => {
     ['UPDATE database SET created_at = 1.5', /creation time .* is 1\.5/],
     [
       'DROP INDEX database_live_name; INSERT INTO database ' +
-        "VALUES ('0000000a-00db-7000-8000-000000000000', 'x', NULL, 1, NULL)",
+        "VALUES ('0000000a-00db-7000-8000-000000000000', 'x', NULL, 1, NULL, NULL)",
       /both named 'x'/,
     ],
   ];

@@ -56,8 +56,18 @@ const FORMS: readonly (readonly [string, When])[] = [
   ['abc', OTHER],
   ['0190-aaaa', OTHER],
   ['0190aaaabbbb7ccc8dddeeeeeeeeeeeee', OTHER],
-  ['yesterday', OTHER],
-  ['5 minutes', OTHER],
+  ['5 minutes', time('2026-05-10T11:55:00Z')],
+  ['5min', time('2026-05-10T11:55:00Z')],
+  ['90S', time('2026-05-10T11:58:30Z')],
+  ['2d', time('2026-05-08T12:00:00Z')],
+  ['123d', id('123d')],
+  ['Yesterday', time('2026-05-09T12:00:00Z')],
+  [
+    '2026-05-01T10:30:15.250Z_0190aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee',
+    id('0190aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee'),
+  ],
+  ['5 parsecs', OTHER],
+  ['3rd', OTHER],
   ['ago', OTHER],
   ['', OTHER],
   ['release 2026-05-01', OTHER],
@@ -81,6 +91,8 @@ const NONSENSE: readonly string[] = [
   '2026-05-01T10:30+02:60',
   '2026-05-01T10',
   '2026-05-01Z',
+  '2026-05-01T10:30:15.250Z_',
+  '2026-05-01T10:30:15.250Z_xyz',
 ];
 
 test('when: every form means what the table says', () => {
