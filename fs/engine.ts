@@ -10,7 +10,7 @@ import { inLanes } from '../layers/lanes.js';
 import { SourceTable } from '../layers/sources.js';
 import type { DatabaseRecord, SnapshotRecord } from '../metadata/store.js';
 import { describeError, errorCode, OpenduckError } from '../proto/errors.js';
-import { type DatabaseId, databaseId, versionNumber } from '../proto/ids.js';
+import { type DatabaseId, databaseId, versionNumber, type WallTime } from '../proto/ids.js';
 import { uuidV7 } from '../proto/ports.js';
 import { type AssembledDatabase, type AssemblyPorts, assemble } from './database/assemble.js';
 import { Database } from './database/database.js';
@@ -22,6 +22,7 @@ import { SerialQueue } from './database/serialQueue.js';
 import { setAside } from './database/setAside.js';
 import { SnapshotShelf } from './database/snapshotShelf.js';
 import { DatabaseCommands } from './databaseCommands.js';
+import { decided } from './decided.js';
 import type { EngineCommands } from './engineCommands.js';
 import {
   type EngineDatabase,
@@ -31,9 +32,21 @@ import {
   type Usage,
 } from './engineOptions.js';
 import { Following } from './following.js';
+import { RetiredDatabases } from './retired.js';
 
 /** Databases loaded at a time: what is far away is waited for together. */
 const LOADING_LANES = 8;
+
+type Loader = (record: DatabaseRecord, ports: AssemblyPorts) => Promise<AssembledDatabase>;
+
+interface Arrival {
+  readonly id: DatabaseId;
+  readonly transaction: () => Promise<void>;
+  readonly tookEffect: (record: DatabaseRecord) => boolean;
+  /** When it was dropped, if it cannot be loaded after all. */
+  readonly dropAt: WallTime;
+  readonly load?: Loader;
+}
 
 export class Engine {
   readonly options: EngineOptions;
@@ -45,9 +58,7 @@ export class Engine {
   readonly #names = new SerialQueue();
   /** What a command changes, without anybody who has it open. */
   readonly #changing = new Set<Database>();
-  readonly #closing = new Set<Promise<void>>();
-  /** Dropped, with commits that could not be published: their logs stay. */
-  readonly #unpublished = new Set<EngineDatabase>();
+  readonly #retired: RetiredDatabases;
   /** Only of metadata that other hosts use too. */
   readonly #following: Following | undefined;
 
@@ -71,6 +82,8 @@ export class Engine {
         this.#following?.soon();
       },
     };
+    const forget = (database: Database): void => this.usage.forget(database);
+    this.#retired = new RetiredDatabases({ ...options, directories: this.directories, forget });
     this.#following = options.metadata.shared ? this.#follow() : undefined;
   }
 
@@ -79,10 +92,8 @@ export class Engine {
       ...this.options,
       databases: this.#databases,
       names: this.#names,
-      load: async (record) => {
-        this.#add(record.name, await loadDatabase(record, this.#ports));
-      },
-      retire: (entry) => this.#retire(entry),
+      load: (record) => this.#load(record).then(() => {}),
+      retire: (entry) => this.#retired.add(entry),
       setAside: (entry) => setAside(entry, this.#ports),
     });
   }
@@ -111,6 +122,11 @@ export class Engine {
       this.#add(records[i]!.name, await loadDatabase(records[i]!, this.#ports));
     });
     await this.#following?.start();
+  }
+
+  async #load(record: DatabaseRecord, load: Loader = loadDatabase): Promise<EngineDatabase> {
+    await this.#retired.makeWay(record.id);
+    return this.#add(record.name, await load(record, this.#ports));
   }
 
   #add(name: string, loaded: AssembledDatabase): EngineDatabase {
@@ -206,7 +222,8 @@ export class Engine {
     const { clock, random, metadata, logger } = this.options;
     const id = databaseId(uuidV7(clock, random));
     const createdAt = clock.now();
-    await this.#decided(id, metadata.createDatabase({ id, name, createdAt }), () => true);
+    const created = metadata.createDatabase({ id, name, createdAt });
+    await decided(metadata, id, created, () => true);
     const sources = new SourceTable();
     const state = {
       id,
@@ -226,31 +243,57 @@ export class Engine {
     return this.#add(name, assemble(database, shelf, undefined, this.#ports));
   }
 
-  /** An error may come after the transaction took effect: the metadata alone knows. */
-  async #decided(
-    id: DatabaseId,
-    transaction: Promise<void>,
-    tookEffect: (record: DatabaseRecord) => boolean,
-  ): Promise<void> {
-    try {
-      await transaction;
-    } catch (error) {
-      const record = await this.options.metadata.getDatabase(id).catch(() => undefined);
-      if (record === undefined || !tookEffect(record)) throw error;
-    }
+  /**
+   * Brings in a database that the metadata gets by a transaction. Throws as that does, and
+   * UNAVAILABLE, DISK_FULL, IO.
+   */
+  bring({ id, transaction, tookEffect, dropAt, load }: Arrival): Promise<EngineDatabase> {
+    return this.#names.run(async () => {
+      const { metadata } = this.options;
+      await this.#following?.refreshInTurn();
+      await this.#retired.makeWay(id);
+      await decided(metadata, id, transaction(), tookEffect);
+      try {
+        return await this.#load(await metadata.getDatabase(id), load);
+      } catch (error) {
+        // What failed must not be there at the next start.
+        await metadata.dropDatabase(id, dropAt).catch(() => {});
+        throw error;
+      }
+    });
   }
 
-  /** A database that has the new name is dropped. Throws IO. */
+  /** Loads a damaged database anew; its log is kept as it is. Throws UNAVAILABLE, DISK_FULL, IO. */
+  replace(entry: EngineDatabase): Promise<EngineDatabase> {
+    return this.#names.run(async () => {
+      const { database, publisher } = entry;
+      if (await this.directories.hasSegments(database.directory))
+        await setAside(entry, this.#ports);
+      else publisher.abandon();
+      const next = await this.#load(await this.options.metadata.getDatabase(database.id));
+      this.#retired.add(entry);
+      return next;
+    });
+  }
+
+  /** The metadata does not ask for the lease when names change: right before, it must be ours. */
+  async #confirm({ ownership }: EngineDatabase): Promise<void> {
+    if ((ownership.held || ownership.isLost) && !ownership.sure) await ownership.confirm();
+  }
+
+  /** A database that has the new name is dropped. Throws LEASE_LOST, UNAVAILABLE, IO. */
   rename(entry: EngineDatabase, name: string): Promise<void> {
     return this.#names.run(async () => {
       const { database } = entry;
       const replaced = this.#databases.get(name);
       // What takes the place of another database must be there after a power cut.
       if (replaced !== undefined) await database.sync();
+      await this.#confirm(entry);
+      if (replaced !== undefined) await this.#confirm(replaced);
       const { metadata, clock } = this.options;
       const renamed = metadata.renameDatabase(database.id, name, clock.now());
-      await this.#decided(database.id, renamed, (record) => record.name === name);
-      if (replaced !== undefined && replaced !== entry) this.#retire(replaced);
+      await decided(metadata, database.id, renamed, (record) => record.name === name);
+      if (replaced !== undefined && replaced !== entry) this.#retired.add(replaced);
       this.#databases.delete(database.name);
       this.options.logger.info({ database: database.name, to: name }, 'database renamed');
       database.name = name;
@@ -258,46 +301,18 @@ export class Engine {
     });
   }
 
-  /** Its snapshots stay until garbage collection. Throws IO. */
+  /** Its snapshots stay until garbage collection. Throws LEASE_LOST, UNAVAILABLE, IO. */
   drop(entry: EngineDatabase): Promise<void> {
     return this.#names.run(async () => {
       const { id } = entry.database;
-      const dropped = this.options.metadata.dropDatabase(id, this.options.clock.now());
-      await this.#decided(id, dropped, (record) => record.droppedAt !== undefined);
+      const { metadata, clock } = this.options;
+      await this.#confirm(entry);
+      const dropped = metadata.dropDatabase(id, clock.now());
+      await decided(metadata, id, dropped, (record) => record.droppedAt !== undefined);
       this.#databases.delete(entry.database.name);
-      this.#retire(entry);
+      this.#retired.add(entry);
       this.options.logger.info({ database: entry.database.name }, 'database dropped');
     });
-  }
-
-  /** What was committed last is published, so that a dropped database can come back whole. */
-  #retire(entry: EngineDatabase): void {
-    entry.database.dropped = true;
-    const closing = this.#closeDatabase(entry)
-      .then(async () => {
-        this.usage.forget(entry.database);
-        // The log is the only copy of what could not be published.
-        if (entry.publisher.lagging && !entry.ownership.isLost) {
-          this.#unpublished.add(entry);
-          return;
-        }
-        await entry.database.letGo();
-        entry.publisher.letGo();
-      })
-      .finally(() => this.#closing.delete(closing));
-    this.#closing.add(closing);
-  }
-
-  async #closeDatabase({ database, publisher, snapshots }: EngineDatabase): Promise<void> {
-    try {
-      await publisher.close();
-    } catch (error) {
-      this.options.logger.error(
-        { database: database.name, error: describeError(error) },
-        'could not publish the last commits; they are safe in the local log until the next mount',
-      );
-    }
-    await snapshots.close();
   }
 
   /**
@@ -305,14 +320,14 @@ export class Engine {
    */
   async close(): Promise<void> {
     await this.#following?.stop();
-    await Promise.all(this.#closing);
-    for (const entry of this.#databases.values()) await this.#closeDatabase(entry);
+    await this.#retired.settled();
+    for (const entry of this.#databases.values()) await this.#retired.close(entry);
     await this.closeFiles();
   }
 
   /** Without publishing anything: the logs keep what they have. */
   async closeFiles(): Promise<void> {
-    for (const { database, shelf } of [...this.#databases.values(), ...this.#unpublished]) {
+    for (const { database, shelf } of [...this.#databases.values(), ...this.#retired.unpublished]) {
       await database.close();
       await shelf.close();
     }

@@ -22,6 +22,8 @@ export interface EngineOptions {
   readonly counters?: () => Readonly<Record<string, number>>;
   /** Left out: this host is the only one. */
   readonly host?: HostOptions;
+  /** The objects as the store has them, when `objects` has copies of them. */
+  readonly storedObjects?: ObjectStore;
 }
 
 /** A host that is away for so long loses what it writes; when nothing else is said. */
@@ -49,6 +51,15 @@ export interface Usage {
   counters(): Readonly<Record<string, number>>;
   /** The database is gone. */
   forget(database: Database): void;
+  /** Nobody writes, or was promised that he may, and nothing of the last writer is left. */
+  isAtRest(database: Database): boolean;
+  /** Processes that have it open for writing. */
+  writersOf(database: Database): readonly number[];
+  /**
+   * Keeps everybody from changing the database until the returned function is called; undefined
+   * when somebody is at it.
+   */
+  exclude(database: Database): (() => void) | undefined;
 }
 
 /** Nothing is mounted. */
@@ -58,4 +69,7 @@ export const nobody: Usage = {
   isQuiet: () => true,
   counters: () => ({}),
   forget: () => {},
+  isAtRest: () => true,
+  writersOf: () => [],
+  exclude: () => () => {},
 };

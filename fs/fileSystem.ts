@@ -102,15 +102,10 @@ export class FileSystem {
       const node = this.nodes.find(hint.node.id);
       if (node !== undefined) this.nodes.dropIfUnused(node);
     });
-    const { disk } = this.engine.options;
-    this.spills = new Spills(
-      disk,
-      options.backing,
-      this.engine.scratchDirectory,
-      this.callers,
-      this.clock,
-      this.logger,
-    );
+    const { callers, clock, engine, logger } = this;
+    const { disk } = engine.options;
+    const scratch = engine.scratchDirectory;
+    this.spills = new Spills(disk, options.backing, scratch, callers, clock, logger);
     this.engine.usage = {
       writerOf: (database) => {
         const pid = this.#uses.get(database)?.lockHolder;
@@ -125,9 +120,24 @@ export class FileSystem {
       }),
       forget: (database) => {
         this.#uses.get(database)?.letGo();
-        this.#uses.delete(database);
+        this.#forgetUse(database);
+      },
+      isAtRest: (database) => {
+        const files = [...database.files.values()];
+        const isLeft = (file: LiveFile) => file.dirty || this.nodes.liveOf(file) !== undefined;
+        return (this.#uses.get(database)?.quiet ?? true) && !files.some(isLeft);
+      },
+      writersOf: (database) => this.#uses.get(database)?.writers ?? [],
+      exclude: (database) => {
+        const use = this.useOf(this.engine.get(database.name));
+        return use.exclude(() => this.settle(use));
       },
     };
+  }
+
+  /** Of a database that is gone; not before who still writes its files has closed them. */
+  #forgetUse(database: Database): void {
+    if (this.#uses.get(database)?.quiet === true) this.#uses.delete(database);
   }
 
   noteSideLookup(thread: number, node: Node): void {
@@ -218,8 +228,13 @@ export class FileSystem {
    */
   async changing<T>(entry: EngineDatabase, work: () => Promise<T>): Promise<T> {
     const use = this.useOf(entry);
+    while (use.exclusion !== undefined) {
+      await use.waitForExclusion(this.engine.options.writerWaitMs);
+    }
     use.writePromises++;
     try {
+      if (entry.gate.isShut) await entry.gate.pass();
+      if (entry.publisher.isUnsettled) await entry.publisher.settle();
       if (!entry.ownership.sure) await this.engine.own(entry);
       return await work();
     } finally {
@@ -297,6 +312,7 @@ export class FileSystem {
       file.headerOwedBy = undefined;
       this.nodes.convertToReader(live, file.synced);
     }
+    if (database.dropped) this.#forgetUse(database);
     ownership.idle();
   }
 

@@ -5,7 +5,7 @@
  *   NAME@REF.duckdb, NAME@REF.duckdb.…   the same of a snapshot, read-only
  *   NAME.duckdb.tmp                      the spill directory of either
  */
-import { OpenduckError } from '../proto/errors.js';
+import { assert, OpenduckError } from '../proto/errors.js';
 
 export interface FileName {
   /** Database name, without `.duckdb`. */
@@ -56,4 +56,27 @@ export function parseNewName(name: string): FileName {
     });
   }
   return parsed;
+}
+
+/** The name of a new database, without `.duckdb`. Throws INVALID_NAME. */
+export function requireDatabaseName(name: string): void {
+  const file = name + MAIN_SUFFIX;
+  const parsed = /[/\0]/.test(name) ? undefined : parseFileName(file);
+  const fits = Buffer.byteLength(file) <= MAX_NAME_BYTES;
+  if (fits && parsed?.database === name && parsed.ref === undefined) return;
+  throw new OpenduckError('INVALID_NAME', `'${name}' cannot be the name of a database`, {
+    hint: `Up to ${MAX_NAME_BYTES} bytes with .duckdb; no / and no @, and not beginning with a dot.`,
+  });
+}
+
+/** The files of a snapshot, as they are called in a database of that name. */
+export function filesAs<F extends { readonly name: string }>(
+  database: string,
+  files: readonly F[],
+): F[] {
+  return files.map((file) => {
+    const parsed = parseFileName(file.name);
+    assert(parsed !== undefined, `a snapshot has a file ${file.name}`);
+    return { ...file, name: database + parsed.suffix };
+  });
 }

@@ -43,11 +43,12 @@ export interface LayerDescription {
   /** The database's name when the layer was made; for people and for rebuilding metadata. */
   readonly databaseName: string;
   readonly snapshot: SnapshotId;
+  /** Its parent, or the snapshot that has the same content and a layer of its own. */
   readonly parent: SnapshotId | undefined;
   readonly sequence: number;
   readonly version: VersionNumber;
   readonly commitTime: WallTime;
-  /** Every FileId ever given out is below this. */
+  /** Every FileId in the stack is below this. */
   readonly nextFileId: number;
   /** Whether the layer alone is the whole image (no older layer is needed). */
   readonly full: boolean;

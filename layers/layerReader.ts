@@ -41,6 +41,8 @@ export interface Layer {
   readonly index: LayerIndex;
   /** Logical bytes of all frames; data offsets are below this. */
   readonly dataBytes: number;
+  /** XXH64 of the index, as the trailer has it. */
+  readonly indexChecksum: bigint;
   /**
    * Copies `length` bytes at `dataOffset` to `buffer[at, …)` when that needs no waiting: the page
    * cache has them, and all of a frame that is to be verified. Returns whether it did; when not,
@@ -71,12 +73,12 @@ export async function openLayer(
 ): Promise<Layer> {
   const object = await store.open(key);
   try {
-    const { index, dataBytes } = await readIndex(object);
+    const { index, dataBytes, indexChecksum } = await readIndex(object);
     const { layer } = index.description;
     if (expected !== undefined && expected.layer !== layer) {
       throw corrupt(object, 0, object.size, `holds layer ${layer}, not ${expected.layer}`);
     }
-    return new OpenLayer(object, index, dataBytes);
+    return new OpenLayer(object, index, dataBytes, indexChecksum);
   } catch (error) {
     await object.close().catch(() => undefined); // the first error is the one to tell
     throw error;
@@ -109,7 +111,8 @@ async function readIndex(object: ObjectReader) {
     tail.copy(bytes, missing, 0, indexLength - missing);
   }
   const what = `${describeRange(object, indexOffset, trailerStart)}: index`;
-  return { index: decodeIndex(bytes, trailer, what), dataBytes };
+  const index = decodeIndex(bytes, trailer, what);
+  return { index, dataBytes, indexChecksum: trailer.indexChecksum };
 }
 
 /** Where frames are verified that are in the page cache; used up before anything else can run. */
@@ -130,6 +133,7 @@ class OpenLayer implements Layer {
   readonly key: string;
   readonly index: LayerIndex;
   readonly dataBytes: number;
+  readonly indexChecksum: bigint;
   readonly #object: ObjectReader;
   /** One bit a frame. Bits are only ever set. */
   readonly #verified: Uint8Array;
@@ -139,10 +143,11 @@ class OpenLayer implements Layer {
   #closed: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
-  constructor(object: ObjectReader, index: LayerIndex, dataBytes: number) {
+  constructor(object: ObjectReader, index: LayerIndex, dataBytes: number, indexChecksum: bigint) {
     this.key = object.key;
     this.index = index;
     this.dataBytes = dataBytes;
+    this.indexChecksum = indexChecksum;
     this.#object = object;
     this.#verified = new Uint8Array(Math.ceil(index.frames.count / 8));
   }

@@ -14,7 +14,10 @@ export type DatabaseId = Branded<string, 'DatabaseId'>;
 export type SnapshotId = Branded<string, 'SnapshotId'>;
 /** UUID v7 (lower-case text) of a layer. */
 export type LayerId = Branded<string, 'LayerId'>;
-/** Number of a file within its database, ≥ 1, never reused; survives renames. */
+/**
+ * Number of a file within its database, ≥ 1; survives renames. Given out again only when a restore
+ * went back behind it.
+ */
 export type FileId = Branded<number, 'FileId'>;
 /**
  * Number of a version within its database, ≥ 1, grows by one with every publication. 0: none yet.

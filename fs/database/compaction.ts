@@ -6,7 +6,7 @@ import type { Version } from './image.js';
 import type { LayerShelf, ShelvedLayer } from './layerShelf.js';
 import { moveImages } from './moveImages.js';
 import { planLayer, relocationOf } from './sealPlan.js';
-import { type LayerPorts, storeLayer } from './storeLayer.js';
+import { type LayerPorts, onLayers, storeLayer } from './storeLayer.js';
 
 /** The newest snapshot and what it consists of. */
 export interface Published {
@@ -33,7 +33,8 @@ export async function compact(
   const nothing = (): undefined => undefined;
   const plan = planLayer(version.files.values(), (source) => merged.has(source), nothing);
   const full = kept.length === 0;
-  const record = await storeLayer(database, ports, version, snapshot, plan, full);
+  const told = onLayers(snapshot, stack);
+  const record = await storeLayer(database, ports, version, told, plan, full);
   const records = [...kept.map((l) => l.record), record];
   const next = new Generation([]);
   try {

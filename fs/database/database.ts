@@ -122,7 +122,7 @@ export class Database {
   damageError(): OpenduckError {
     return new OpenduckError('CORRUPT', `${this.name} is damaged: ${this.damage[0]}`, {
       database: this.name,
-      hint: `Read it read-only, or open a snapshot: openduck-fuse snapshot list ${this.name}`,
+      hint: `Go back to a snapshot that is whole: openduck-fuse restore ${this.name} --at '~1'`,
     });
   }
 

@@ -33,10 +33,18 @@ export async function follow(
     const version: FollowedVersion = {
       number: snapshot.version,
       time: snapshot.commitTime,
-      nextFileId: stack.at(-1)?.layer.index.description.nextFileId ?? 1,
+      // What was restored may be older than files that somebody still has open.
+      nextFileId: Math.max(
+        database.nextFileId,
+        stack.at(-1)?.layer.index.description.nextFileId ?? 1,
+      ),
       files: followedFiles(published, stack),
     };
-    await database.serially(async () => database.follow(version, generation));
+    await database.serially(async () => {
+      const active = database.segments.get(database.log.activeNumber);
+      if (active !== undefined) generation.add(active); // the log goes on in it
+      database.follow(version, generation);
+    });
     published?.version.release();
     return { snapshot, version: database.head.retain(), stack };
   } catch (error) {

@@ -15,7 +15,8 @@ import { type Generation, HeldSource } from './generation.js';
 
 export interface ShelvedLayer {
   readonly record: LayerRecord;
-  readonly layer: Layer;
+  /** Another one after `reopen`. */
+  layer: Layer;
   readonly held: HeldSource;
 }
 
@@ -56,6 +57,15 @@ export class LayerShelf {
     return stack;
   }
 
+  /** The object has been put into its place anew: an open layer reads that one from now on. */
+  async reopen(record: LayerRecord): Promise<void> {
+    const shelved = await this.#open.get(record.id)?.catch(() => undefined);
+    if (shelved === undefined) return;
+    const before = shelved.layer;
+    shelved.layer = await openLayer(this.#objects, record.key, { layer: record.id });
+    await before.close();
+  }
+
   /** Closes them all; nobody reads any more. */
   async close(): Promise<void> {
     for (const opening of this.#open.values()) {
@@ -67,15 +77,17 @@ export class LayerShelf {
     const layer = await openLayer(this.#objects, record.key, { layer: record.id });
     const source: ByteSource = {
       name: `layer ${record.key}`,
-      readCached: (buffer, at, length, offset) => layer.readCached(buffer, at, length, offset),
-      read: (buffer, at, length, offset) => layer.read(buffer, at, length, offset),
+      readCached: (buffer, at, length, offset) =>
+        shelved.layer.readCached(buffer, at, length, offset),
+      read: (buffer, at, length, offset) => shelved.layer.read(buffer, at, length, offset),
     };
     const held = new HeldSource(this.#sources.add(source), () => {
       this.#open.delete(record.id);
       this.#sources.remove(held.number);
-      layer.close().catch(() => {}); // a read-only descriptor: nothing can be lost
+      shelved.layer.close().catch(() => {}); // a read-only descriptor: nothing can be lost
     });
-    return { record, layer, held };
+    const shelved: ShelvedLayer = { record, layer, held };
+    return shelved;
   }
 }
 

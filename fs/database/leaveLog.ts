@@ -52,6 +52,19 @@ export async function leaveSegments(
   moveToLayers(database, published, next);
 }
 
+/**
+ * Another head is about to be followed: nothing that the log has counts from there on, and it goes
+ * on behind that. Everything is published, nobody writes. Throws DISK_FULL, IO.
+ */
+export function endLogHere(database: Database, published: Published): Promise<void> {
+  return database.serially(async () => {
+    if (database.log.active === undefined) return;
+    await seal(database, published.snapshot, database.log.activeNumber);
+    // A file that comes back must not get what was written to it after it was unlinked.
+    database.resetFirst = true;
+  });
+}
+
 /** What only the log has must not go with it. */
 function isAllPublished({ head, files }: Database, published: Published | undefined): boolean {
   if (head.number !== (published?.snapshot.version ?? 0)) return false;

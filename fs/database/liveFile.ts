@@ -12,7 +12,7 @@ import { type FileIdentity, Image } from './image.js';
 /**
  * Inode numbers: a hash of what never changes about a file, whatever its name; above all node ids.
  */
-export function inodeOf(set: string, file: FileId): number {
+export function inodeOf(set: string, file: FileId | string): number {
   const hash = checksum64(Buffer.from(`${set}/${file}`));
   return Number(hash & ((1n << 52n) - 1n)) + 2 ** 52;
 }

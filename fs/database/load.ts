@@ -194,7 +194,8 @@ function report(database: Database, cutBytes: number, { logger }: AssemblyPorts)
   for (const error of database.damage) {
     const text =
       'database is damaged: reads of the lost bytes fail with EIO, writers are refused. ' +
-      `Copy what can be read, or open an older snapshot (openduck-fuse snapshot list ${name})`;
+      `openduck-fuse fsck ${name} tells more; go back to the snapshot before it with ` +
+      `openduck-fuse restore ${name} --at '~1'`;
     logger.error({ database: name, code: 'CORRUPT', error }, text);
   }
 }

@@ -7,6 +7,7 @@
  */
 import { join } from 'node:path';
 import type { Disk } from '../../layers/os/disk.js';
+import { segmentNumber } from '../../layers/segment.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { DatabaseId, Epoch, SnapshotId, VersionNumber } from '../../proto/ids.js';
 
@@ -37,6 +38,8 @@ export interface AsideRecord {
   readonly version: VersionNumber;
   /** ISO. */
   readonly setAsideAt: string;
+  /** Something of it cannot be read: nobody knows what else was in it. */
+  readonly damaged?: boolean;
 }
 
 /** A log that was set aside. */
@@ -46,8 +49,8 @@ export interface AsideLog extends AsideRecord {
 }
 
 /** False when its host wrote nothing that others have not: then it is only left over. */
-export const hasUnpublished = ({ version, publishedVersion }: AsideRecord): boolean =>
-  version > publishedVersion;
+export const hasUnpublished = ({ version, publishedVersion, damaged }: AsideRecord): boolean =>
+  version > publishedVersion || damaged === true;
 
 const numberOf = (name: string): number => Number(name.split('~')[1] ?? 1);
 
@@ -80,6 +83,12 @@ export class LogDirectories {
     for (const name of names) if (!(await this.#isAside(name))) return this.path(name);
     const [newest] = names;
     return this.path(newest === undefined ? database : `${database}~${numberOf(newest) + 1}`);
+  }
+
+  /** Also those that cannot be read. Throws IO. */
+  async hasSegments(directory: string): Promise<boolean> {
+    const names = await this.#disk.list(directory);
+    return names.some((name) => segmentNumber(name) !== undefined);
   }
 
   async #isAside(name: string): Promise<boolean> {

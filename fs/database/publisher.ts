@@ -11,7 +11,7 @@ import type {
   SnapshotReason,
   SnapshotRecord,
 } from '../../metadata/store.js';
-import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
+import { assert, describeError, OpenduckError } from '../../proto/errors.js';
 import type { SnapshotId } from '../../proto/ids.js';
 import { type Capture, capture } from './capture.js';
 import { compact, type Published } from './compaction.js';
@@ -22,13 +22,15 @@ import type { LayerShelf } from './layerShelf.js';
 import { leaveLog, leaveSegments, seal } from './leaveLog.js';
 import { leavesOf, moveImages } from './moveImages.js';
 import type { Ownership } from './ownership.js';
+import { PublishTimer } from './publishTimer.js';
+import { replaceHead, type StoreHead } from './replaceHead.js';
+import { Restored } from './restored.js';
 import { layersToMerge, relocationOf } from './sealPlan.js';
 import { SerialQueue } from './serialQueue.js';
-import { newSnapshot, storeLayer } from './storeLayer.js';
+import { newSnapshot, onLayers, storeLayer } from './storeLayer.js';
 import { isPublished, type Unadopted } from './unadopted.js';
 
 const MAX_DEPTH = 16;
-const RETRY_MS = 5_000;
 
 export interface PublisherPorts {
   readonly metadata: MetadataStore;
@@ -44,16 +46,17 @@ export class Publisher {
   readonly #ports: PublisherPorts;
   readonly #queue = new SerialQueue();
   readonly #ownership: Ownership;
-  #published: Published | undefined;
+  readonly #restored: Restored;
+  published: Published | undefined; // set here alone
   /** Nobody knows whether the metadata has it: the connection was lost at the wrong moment. */
   #uncertain: Unadopted | undefined;
   #unadopted: Unadopted | undefined;
-  #cancelTimer: (() => void) | undefined;
+  readonly #timer: PublishTimer;
   #closing = false;
-  #abandoned = false;
+  /** Nothing is published any more: see `abandon`. */
+  isAbandoned = false;
   /** The newest snapshot is one of this host. */
   #isOurs = true;
-  #failing = false;
 
   constructor(
     database: Database,
@@ -64,60 +67,35 @@ export class Publisher {
     this.#database = database;
     this.#ports = ports;
     this.#ownership = ownership;
-    this.#published = published;
-    database.listeners.add(() => this.#schedule(ports.intervalMs));
+    this.#restored = new Restored(database, ports, ownership);
+    this.published = published;
+    const publish = (reason: SnapshotReason) => this.publish(reason);
+    this.#timer = new PublishTimer(database, publish, () => ownership.idle());
+    database.listeners.add(() => this.#timer.schedule(ports.intervalMs));
   }
 
   get snapshot(): SnapshotRecord | undefined {
-    return this.#published?.snapshot;
+    return this.published?.snapshot;
   }
 
   /** What the metadata's head can be when nobody else has published. */
   get heads(): readonly (SnapshotId | undefined)[] {
-    const ours = [this.#uncertain, this.#unadopted].map((result) => result?.snapshot.id);
-    return [this.#published?.snapshot.id, ...ours.filter((id) => id !== undefined)];
+    const results = [this.#uncertain, this.#unadopted].map((result) => result?.snapshot.id);
+    const ours = [...results, this.#restored.uncertain].filter((id) => id !== undefined);
+    return [this.published?.snapshot.id, ...ours];
   }
 
   get depth(): number {
-    return this.#published?.stack.length ?? 0;
+    return this.published?.stack.length ?? 0;
   }
 
   get lagging(): boolean {
-    return this.#database.head.number !== (this.#published?.snapshot.version ?? 0);
-  }
-
-  #schedule(ms: number): void {
-    if (this.#cancelTimer !== undefined || this.#closing) return;
-    const { clock } = this.#database.ports;
-    this.#cancelTimer = clock.after(ms, () => {
-      this.#cancelTimer = undefined;
-      this.publishSoon('interval');
-    });
+    return this.#database.head.number !== (this.published?.snapshot.version ?? 0);
   }
 
   /** Publishes in the background; a failure is logged once and tried again. */
   publishSoon(reason: SnapshotReason): void {
-    this.publish(reason).then(
-      () => {
-        this.#failing = false;
-        this.#ownership.idle();
-      },
-      (error) => this.#failed(error),
-    );
-  }
-
-  #failed(error: unknown): void {
-    const { logger } = this.#database.ports;
-    const fields = {
-      database: this.#database.name,
-      code: errorCode(error),
-      error: describeError(error),
-    };
-    const text = 'could not publish a snapshot; commits are safe in the local log, trying again';
-    if (this.#failing) logger.debug(fields, text);
-    else logger.error(fields, text);
-    this.#failing = true;
-    this.#schedule(RETRY_MS);
+    this.#timer.soon(reason);
   }
 
   /**
@@ -127,25 +105,25 @@ export class Publisher {
    */
   async publish(reason: SnapshotReason): Promise<SnapshotRecord | undefined> {
     // Outside of the queue: whoever takes a database over follows its head first, in the queue.
-    if (this.lagging && !this.#abandoned && !this.#ownership.held) await this.#ownership.own();
+    if (this.lagging && !this.isAbandoned && !this.#ownership.held) await this.#ownership.own();
     return this.#queue.run(async () => {
-      if (this.#abandoned) return this.#published?.snapshot;
+      if (this.isAbandoned) return this.published?.snapshot;
       await this.#settle();
       if (this.lagging) await this.#publishHead(reason);
       // A database that is handed over must not wait for it; who published last does it.
       if (reason !== 'close' && !this.#closing && this.#isOurs) await this.#compactIfDeep();
-      return this.#published?.snapshot;
+      return this.published?.snapshot;
     });
   }
 
   /** A failure costs only depth: the next publication tries again. */
   async #compactIfDeep(): Promise<void> {
-    const sizes = this.#published?.stack.map((l) => l.record.objectBytes) ?? [];
+    const sizes = this.published?.stack.map((l) => l.record.objectBytes) ?? [];
     const merge = layersToMerge(sizes, MAX_DEPTH);
     try {
       if (merge > 0) {
-        const stack = await compact(this.#database, this.#ports, this.#published!, merge);
-        this.#published = { ...this.#published!, stack };
+        const stack = await compact(this.#database, this.#ports, this.published!, merge);
+        this.published = { ...this.published!, stack };
       }
     } catch (error) {
       const fields = { database: this.#database.name, error: describeError(error) };
@@ -153,18 +131,10 @@ export class Publisher {
     }
   }
 
-  /** As `publish`, then gives the snapshot a name. ALREADY_EXISTS, INVALID_ARGUMENT, NOT_FOUND. */
-  async takeSnapshot(name: string | undefined): Promise<SnapshotRecord | undefined> {
-    const snapshot = await this.publish('manual');
-    if (snapshot === undefined || name === undefined) return snapshot;
-    await this.#ports.metadata.nameSnapshot(snapshot.id, name);
-    return this.#ports.metadata.getSnapshot(snapshot.id);
-  }
-
   async #publishHead(reason: SnapshotReason): Promise<void> {
     // What could not be made durable may be gone from the page cache already.
     if (this.#database.log.failure !== undefined) throw this.#database.log.failure;
-    const taken = await capture(this.#database, this.#published);
+    const taken = await capture(this.#database, this.published);
     try {
       if (this.#database.damage.length > 0) throw this.#database.damageError();
       await this.#publishCapture(taken, reason);
@@ -175,12 +145,13 @@ export class Publisher {
 
   async #publishCapture(taken: Capture, reason: SnapshotReason): Promise<void> {
     const { version, plan } = taken;
-    const parent = this.#published?.snapshot;
+    const parent = this.published?.snapshot;
     const epoch = await this.#ownership.epoch();
     const snapshot = newSnapshot(this.#database, version, parent, reason, epoch);
     const full = parent === undefined;
-    const record = await storeLayer(this.#database, this.#ports, version, snapshot, plan, full);
-    const below = this.#published?.stack ?? [];
+    const below = this.published?.stack ?? [];
+    const told = onLayers(snapshot, below);
+    const record = await storeLayer(this.#database, this.#ports, version, told, plan, full);
     const stack = [...below.map((l) => l.record.id), record.id];
     const records = [...below.map((l) => l.record), record];
     const result = { capture: { ...taken, version: version.retain() }, snapshot, records };
@@ -223,6 +194,28 @@ export class Publisher {
   async #settle(): Promise<void> {
     await this.#settleUncertain();
     if (this.#unadopted !== undefined) await this.#adopt(this.#unadopted);
+    this.published = (await this.#restored.settle(this.published)) ?? this.published;
+  }
+
+  /** Whether the head is what it seems is not known: nobody may write before `settle`. */
+  get isUnsettled(): boolean {
+    return this.#restored.uncertain !== undefined;
+  }
+
+  /** Throws UNAVAILABLE, IO. */
+  settle(): Promise<void> {
+    return this.#queue.run(() => this.#settle());
+  }
+
+  /** See restored.ts. Nobody writes, everything is published. */
+  restore(from: SnapshotRecord): Promise<SnapshotRecord> {
+    return this.#queue.run(async () => {
+      await this.#settle();
+      assert(this.published !== undefined && !this.lagging, 'everything is published');
+      this.published = await this.#restored.put(this.published, from);
+      this.#isOurs = true;
+      return this.published.snapshot;
+    });
   }
 
   /**
@@ -246,7 +239,7 @@ export class Publisher {
     const stack = await this.#ports.shelf.openStack(records, next);
     await database.serially(async () => {
       // A log that is set aside must not say that something in it is not needed any more.
-      if (this.#abandoned) throw new OpenduckError('LEASE_LOST', 'the log was set aside');
+      if (this.isAbandoned) throw new OpenduckError('LEASE_LOST', 'the log was set aside');
       // A failed log takes no SEALED any more: its segments stay.
       const sealed = database.log.active !== undefined && database.log.failure === undefined;
       if (sealed) await seal(database, snapshot, capture.neededFrom);
@@ -254,17 +247,17 @@ export class Publisher {
         if (!sealed || number >= capture.neededFrom) next.add(held);
       }
       const target = stack.at(-1)!.held.number;
-      const skip = leavesOf(this.#published?.version);
+      const skip = leavesOf(this.published?.version);
       moveImages(database, next, relocationOf(capture.plan, target), capture.version, skip);
-      this.#published?.version.release();
+      this.published?.version.release();
       this.#isOurs = true;
-      this.#published = { snapshot, version: capture.version, stack };
+      this.published = { snapshot, version: capture.version, stack };
     });
   }
 
   /** Everything is published and nobody has the database open yet: its segments are not needed. */
   leaveSegments(): Promise<void> {
-    return leaveSegments(this.#database, this.#published);
+    return leaveSegments(this.#database, this.published);
   }
 
   /**
@@ -284,17 +277,33 @@ export class Publisher {
 
   async #catchUpNow(head: SnapshotId | undefined): Promise<'followed' | 'forked'> {
     await this.#settle();
-    if (this.#published?.snapshot.id === head) return 'followed';
+    if (this.published?.snapshot.id === head) return 'followed';
     const dirty = [...this.#database.files.values()].some((file) => file.dirty);
     if (this.lagging || dirty || head === undefined) return 'forked';
-    this.#published = await follow(this.#database, this.#ports, this.#published, head);
+    this.published = await follow(this.#database, this.#ports, this.published, head);
     this.#isOurs = false;
     return 'followed';
   }
 
+  /**
+   * Gives the database a new head on top of the newest version: see replaceHead.ts. Nobody writes
+   * it. Throws what `publish` throws, and `store`.
+   */
+  replaceHead(store: StoreHead): Promise<SnapshotRecord> {
+    return this.#queue.run(async () => {
+      await this.#settle();
+      if (this.lagging) await this.#publishHead('manual');
+      const isClosing = () => this.#closing;
+      const ports = { ...this.#ports, ownership: this.#ownership, isClosing };
+      this.published = await replaceHead(this.#database, ports, this.published, store);
+      this.#isOurs = true;
+      return this.published.snapshot;
+    });
+  }
+
   /** Everything is published and nobody writes: the log is given up. Throws IO. */
   leaveLog(): Promise<void> {
-    return this.#queue.run(() => leaveLog(this.#database, this.#published));
+    return this.#queue.run(() => leaveLog(this.#database, this.published));
   }
 
   /**
@@ -305,30 +314,29 @@ export class Publisher {
     if (this.#unadopted !== undefined) return this.#unadopted.snapshot;
     const result = this.#uncertain?.snapshot;
     if (result !== undefined && (await isPublished(this.#ports.metadata, result))) return result;
-    return this.#published?.snapshot;
+    return this.published?.snapshot;
   }
 
   /** Nothing is published any more: the database is another host's. */
   abandon(): void {
-    this.#abandoned = true;
+    this.isAbandoned = true;
     this.#closing = true;
-    this.#cancelTimer?.();
+    this.#timer.stop();
   }
 
   /** Publishes what is left, gives the lease back. Throws as `publish` does. */
   async close(): Promise<void> {
     this.#closing = true;
-    this.#cancelTimer?.();
+    this.#timer.stop();
     if (this.#database.damage.length === 0) await this.publish('unmount');
     await this.#ownership.close();
   }
 
   /** Gives up the newest snapshot's sources, for a database that is gone. */
   letGo(): void {
-    this.#published?.version.release();
-    this.#published = undefined;
+    this.published?.version.release();
+    this.published = undefined;
     for (const result of [this.#unadopted, this.#uncertain]) result?.capture.version.release();
-    this.#unadopted = undefined;
-    this.#uncertain = undefined;
+    this.#unadopted = this.#uncertain = undefined;
   }
 }

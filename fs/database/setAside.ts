@@ -19,6 +19,7 @@ export async function setAside(
       publishedVersion: base?.version ?? versionNumber(0),
       version: database.head.number,
       setAsideAt: new Date(clock.now()).toISOString(),
+      ...(database.damage.length > 0 && { damaged: true }),
     });
   });
 }

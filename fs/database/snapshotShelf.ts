@@ -2,7 +2,7 @@
  * Versions of snapshots that are open by reference (`NAME@REF.duckdb`), shared by who opens them.
  */
 import type { MetadataStore, SnapshotRecord } from '../../metadata/store.js';
-import type { SnapshotId } from '../../proto/ids.js';
+import type { DatabaseId, SnapshotId } from '../../proto/ids.js';
 import type { Database } from './database.js';
 import { Generation } from './generation.js';
 import { type FileIdentity, Image, Version } from './image.js';
@@ -11,6 +11,11 @@ import { inodeOf } from './liveFile.js';
 
 /** Kept open without anybody using them, for the next opener. */
 const MAX_IDLE = 8;
+
+/** The inode of a snapshot's file, by whatever name; listings tell it without opening layers. */
+export function snapshotInode(database: DatabaseId, snapshot: SnapshotId, suffix: string): number {
+  return inodeOf(database, `${snapshot}${suffix}`);
+}
 
 export class SnapshotShelf {
   readonly #database: Database;
@@ -62,7 +67,7 @@ export class SnapshotShelf {
           id: file.id,
           suffix: file.suffix,
           attributes: { mode: mode & 0o555, uid, gid, modified },
-          inode: inodeOf(`${this.#database.id}@${snapshot.id}`, file.id),
+          inode: snapshotInode(this.#database.id, snapshot.id, file.suffix),
         };
         images.set(file.suffix, new Image(identity, file.size, file.map, modified, generation));
       }

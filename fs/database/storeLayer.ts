@@ -8,6 +8,7 @@ import { type Epoch, type LayerId, layerId, snapshotId } from '../../proto/ids.j
 import { uuidV7 } from '../../proto/ports.js';
 import type { Database } from './database.js';
 import type { Image, Version } from './image.js';
+import type { ShelvedLayer } from './layerShelf.js';
 import { readContent } from './readContent.js';
 import type { LayerPlan } from './sealPlan.js';
 
@@ -38,6 +39,16 @@ export function newSnapshot(
     files: [...version.files].map(([suffix, { size }]) => ({ name: database.name + suffix, size })),
     epoch,
   };
+}
+
+/**
+ * The snapshot as its layer tells of it: with a parent whose own layer is in the stack. Snapshots
+ * that were cloned or restored have none.
+ */
+export function onLayers(snapshot: SnapshotRecord, stack: readonly ShelvedLayer[]): SnapshotRecord {
+  const top = stack.at(-1)?.layer.index.description;
+  const parent = top?.snapshot === snapshot.id ? top.parent : top?.snapshot;
+  return { ...snapshot, parent };
 }
 
 /**

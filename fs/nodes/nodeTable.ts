@@ -8,6 +8,7 @@ import { ROOT_NODE_ID } from '../../proto/fuse/constants.js';
 import type { Image, Version } from '../database/image.js';
 import type { LiveFile } from '../database/liveFile.js';
 import type { EngineDatabase } from '../engineOptions.js';
+import { HistoryTable } from './historyTable.js';
 import type { FileNode, LiveNode, Node, ReaderNode, RootNode } from './nodes.js';
 import type { SpillDirectory, SpillFile } from './spill.js';
 
@@ -23,6 +24,10 @@ export class NodeTable {
   readonly #spillDirectories = new Map<SpillDirectory, Node>();
   readonly #spillFiles = new Map<SpillFile, Node>();
   #nextId = ROOT_NODE_ID + 1;
+  readonly history = new HistoryTable(
+    () => this.#base(),
+    (node) => this.#add(node),
+  );
 
   get size(): number {
     return this.#nodes.size;
@@ -70,6 +75,7 @@ export class NodeTable {
     else {
       const others = this.#snapshots.get(image) ?? new Map<string, ReaderNode>();
       this.#snapshots.set(image, others.set(ref.text, node));
+      this.history.noteOpened(node);
     }
     return this.#add(node);
   }
@@ -159,6 +165,7 @@ export class NodeTable {
     if (node.kind === 'reader') this.#dropReader(node);
     else if (node.kind === 'live') this.#live.delete(node.file);
     else if (node.kind === 'spillDirectory') this.#spillDirectories.delete(node.directory);
+    else if (node.kind !== 'spillFile') this.history.forget(node);
     else {
       this.#spillFiles.delete(node.file);
       node.file.closeIfUnlinked();
@@ -171,6 +178,7 @@ export class NodeTable {
     if (node.ref !== undefined && snapshots?.delete(node.ref) && snapshots.size === 0) {
       this.#snapshots.delete(node.image);
     }
+    this.history.forgetOpened(node);
     node.image.release();
     node.version?.release();
   }

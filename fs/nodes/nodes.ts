@@ -7,9 +7,11 @@
  * has none, its live content equals its published image.
  */
 
+import type { SnapshotRecord } from '../../metadata/store.js';
 import type { FileIdentity, Image, Version } from '../database/image.js';
 import type { LiveFile } from '../database/liveFile.js';
 import type { EngineDatabase } from '../engineOptions.js';
+import type { Listing } from './listing.js';
 import type { SpillDirectory, SpillFile } from './spill.js';
 
 interface NodeBase {
@@ -60,5 +62,32 @@ export interface SpillFileNode extends NodeBase {
   readonly file: SpillFile;
 }
 
+/** `.snapshots`: a directory for every database. */
+export interface SnapshotsNode extends NodeBase {
+  readonly kind: 'snapshots';
+}
+
+/** `.snapshots/NAME`. */
+export interface HistoryNode extends NodeBase {
+  readonly kind: 'history';
+  readonly entry: EngineDatabase;
+  readonly listing: Listing;
+}
+
+/**
+ * A file in `.snapshots/NAME` that was only looked at: what stat(2) shows comes from the metadata,
+ * its layers are not open. Whoever opens it gets a reader node instead.
+ */
+export interface ListedNode extends NodeBase {
+  readonly kind: 'listed';
+  readonly entry: EngineDatabase;
+  readonly ref: string;
+  readonly suffix: string;
+  readonly snapshot: SnapshotRecord;
+  /** Bytes. */
+  readonly size: number;
+}
+
 export type FileNode = ReaderNode | LiveNode;
-export type Node = RootNode | FileNode | SpillDirectoryNode | SpillFileNode;
+export type HistoryNodes = SnapshotsNode | HistoryNode | ListedNode;
+export type Node = RootNode | FileNode | SpillDirectoryNode | SpillFileNode | HistoryNodes;

@@ -12,12 +12,16 @@ import {
   type SetattrRequest,
 } from '../../proto/fuse/requests/nodes.js';
 import { type WallTime, wallTime } from '../../proto/ids.js';
-import type { LiveFile } from '../database/liveFile.js';
+import { inodeOf, type LiveFile } from '../database/liveFile.js';
+import { snapshotInode } from '../database/snapshotShelf.js';
+import type { EngineDatabase } from '../engineOptions.js';
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem } from '../fileSystem.js';
 import { MAIN_SUFFIX, MAX_NAME_BYTES } from '../names.js';
-import type { FileNode, Node } from '../nodes/nodes.js';
+import type { FileNode, HistoryNodes, Node } from '../nodes/nodes.js';
 import type { Answer, Call, Encoder } from '../session/call.js';
+import { SNAPSHOTS_NAME } from '../snapshotNames.js';
+import { readOnlyHistory } from './readOnlyHistory.js';
 import { setSpillAttributes } from './spillFiles.js';
 
 /** Images never change: the kernel may keep their attributes as long as it likes. */
@@ -29,6 +33,13 @@ const FOREVER_MS = 3_600_000;
 const SHORT_MS = 1_000;
 const BLOCK_BYTES = 4096;
 const ROOT_INODE = 1;
+const SNAPSHOTS_INODE = 2;
+/** Nothing can be changed there. */
+const READ_ONLY_MODE = 0o555;
+
+/** Of `.snapshots/NAME`. */
+export const historyInode = ({ database }: EngineDatabase): number =>
+  inodeOf(database.id, SNAPSHOTS_NAME);
 
 interface Shape {
   readonly inode: number;
@@ -43,7 +54,10 @@ function shapeOf(fs: FileSystem, node: Node): Shape {
       return { inode: ROOT_INODE, size: BLOCK_BYTES, type: FileType.DIR, attributes: fs.root };
     case 'reader': {
       const { file, image } = node;
-      const attributes = { ...file.attributes, modified: image.modified };
+      // As long as it was only looked at, no other time was known.
+      const isListed = node.ref?.startsWith(`${SNAPSHOTS_NAME}/`) === true;
+      const modified = (isListed ? node.version?.time : undefined) ?? image.modified;
+      const attributes = { ...file.attributes, modified };
       return { inode: file.inode, size: image.size, type: FileType.REG, attributes };
     }
     case 'live': {
@@ -59,7 +73,28 @@ function shapeOf(fs: FileSystem, node: Node): Shape {
       const { inode, size, owner, modified } = node.file;
       return { inode, size, type: FileType.REG, attributes: { ...owner, modified } };
     }
+    default:
+      return historyShape(fs, node);
   }
+}
+
+function historyShape(fs: FileSystem, node: HistoryNodes): Shape {
+  if (node.kind !== 'listed') {
+    const inode = node.kind === 'snapshots' ? SNAPSHOTS_INODE : historyInode(node.entry);
+    const attributes = { ...fs.root, mode: fs.root.mode & READ_ONLY_MODE };
+    return { inode, size: BLOCK_BYTES, type: FileType.DIR, attributes };
+  }
+  const { snapshot, suffix, size } = node;
+  const { id, files } = node.entry.database;
+  // The layers have the mode of then; it decides when the file is opened.
+  const now = files.get(suffix) ?? files.get(MAIN_SUFFIX);
+  const { mode, uid, gid } = now?.attributes ?? fs.root;
+  return {
+    inode: snapshotInode(id, snapshot.id, suffix),
+    size,
+    type: FileType.REG,
+    attributes: { mode: mode & READ_ONLY_MODE, uid, gid, modified: snapshot.commitTime },
+  };
 }
 
 export function attributesOf(fs: FileSystem, node: Node): Attributes {
@@ -72,7 +107,8 @@ export function attributesOf(fs: FileSystem, node: Node): Attributes {
     mtimeMs: attributes.modified,
     ctimeMs: attributes.modified,
     mode: type | attributes.mode,
-    nlink: type === FileType.DIR ? 2 : 1,
+    // Of `.snapshots`: not told, so that nobody concludes how many directories are in it.
+    nlink: type === FileType.DIR && node.kind !== 'snapshots' ? 2 : 1,
     uid: attributes.uid,
     gid: attributes.gid,
     blockSize: BLOCK_BYTES,
@@ -118,6 +154,10 @@ export function setattr(fs: FileSystem, call: Call): Answer | Promise<Answer> {
       return attrAnswer(fs, node);
     case 'spillFile':
       return setSpillAttributes(node, request).then(() => attrAnswer(fs, node));
+    case 'snapshots':
+    case 'history':
+    case 'listed':
+      throw readOnlyHistory(SNAPSHOTS_NAME);
     default:
       return setFileAttributes(fs, call, node, request);
   }

@@ -103,7 +103,7 @@ function noteLoss(
   return new OpenduckError('CORRUPT', where, {
     cause,
     database: database.name,
-    hint: `Older snapshots may be whole: openduck-fuse snapshot list ${database.name}`,
+    hint: `Older snapshots may be whole: openduck-fuse restore ${database.name} --at '~1'`,
   });
 }
 

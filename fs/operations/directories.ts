@@ -7,11 +7,16 @@ import type { DirectoryEntry, FileSystem } from '../fileSystem.js';
 import type { Node } from '../nodes/nodes.js';
 import { type Answer, type Call, DONE } from '../session/call.js';
 import { attributesOf } from './attributes.js';
+import { listHistory } from './history.js';
 import { visibleFiles } from './lookup.js';
 
 const readRequest = newReadRequest();
 
-function list(fs: FileSystem, node: Node, thread: number): DirectoryEntry[] {
+function list(
+  fs: FileSystem,
+  node: Node,
+  thread: number,
+): DirectoryEntry[] | Promise<DirectoryEntry[]> {
   const self = attributesOf(fs, node).ino;
   const entries: DirectoryEntry[] = [
     { name: '.', inode: self, directory: true },
@@ -22,6 +27,9 @@ function list(fs: FileSystem, node: Node, thread: number): DirectoryEntry[] {
       entries.push({ name, inode, directory: false });
     }
     return entries;
+  }
+  if (node.kind === 'snapshots' || node.kind === 'history') {
+    return listHistory(fs, node).then((names) => [...entries, ...names]);
   }
   if (node.kind !== 'root') throw new ErrnoAnswer(Errno.ENOTDIR, 'no directory');
   const process = fs.callers.processOf(thread);
@@ -36,15 +44,17 @@ function list(fs: FileSystem, node: Node, thread: number): DirectoryEntry[] {
     }
   }
   for (const name of fs.spills.namesOf(process)) {
+    if (name.includes('/')) continue; // beside a snapshot
     const { inode } = fs.spills.find(process, name)!;
     entries.push({ name, inode, directory: true });
   }
   return entries;
 }
 
-export function opendir(fs: FileSystem, call: Call): Answer {
-  const node = fs.nodes.get(call.header.nodeId);
-  const listing = list(fs, node, call.header.pid);
+export async function opendir(fs: FileSystem, call: Call): Promise<Answer> {
+  const { nodeId, pid } = call.header;
+  const node = fs.nodes.get(nodeId);
+  const listing = await list(fs, node, pid);
   const { id } = fs.addHandle(node, { process: 0, listing });
   return (out, at) => openOut(out, at, { handle: id, replyFlags: 0, backingId: 0 });
 }

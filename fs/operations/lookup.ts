@@ -5,11 +5,11 @@
  *   who opened the database    its side files of the same version (pins)
  *   everybody else             the newest version
  *   NAME@REF                   the snapshot
+ *   .snapshots                 history.ts
  */
-import { OpenduckError } from '../../proto/errors.js';
 import { Errno } from '../../proto/fuse/constants.js';
 import { decodeLookup } from '../../proto/fuse/requests/names.js';
-import type { Image, Version } from '../database/image.js';
+import type { Image } from '../database/image.js';
 import type { EngineDatabase } from '../engineOptions.js';
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem } from '../fileSystem.js';
@@ -23,8 +23,10 @@ import {
 } from '../names.js';
 import type { Node, SpillDirectoryNode } from '../nodes/nodes.js';
 import type { Answer, Call } from '../session/call.js';
+import { SNAPSHOTS_NAME } from '../snapshotNames.js';
 import type { Caller, Pin } from '../use/pins.js';
 import { entryAnswer } from './attributes.js';
+import { lookupHistory, openReference, readerNode } from './history.js';
 
 const absent = (name: string): ErrnoAnswer => new ErrnoAnswer(Errno.ENOENT, `no ${name}`);
 
@@ -37,9 +39,16 @@ export function lookup(fs: FileSystem, call: Call): Answer | Promise<Answer> {
   if (parent.kind === 'spillDirectory') {
     return lookupSpill(fs, parent, name).then((node) => entryAnswer(fs, node));
   }
-  const parsed = parseFileName(name);
-  if (parent.kind !== 'root' || parsed === undefined) throw absent(name);
   const thread = call.header.pid;
+  if (parent.kind === 'snapshots' || parent.kind === 'history') {
+    const caller = { thread, process: fs.callers.processOf(thread) };
+    return lookupHistory(fs, parent, name, caller);
+  }
+  const parsed = parseFileName(name);
+  if (parent.kind === 'root' && name === SNAPSHOTS_NAME) {
+    return entryAnswer(fs, fs.nodes.history.root());
+  }
+  if (parent.kind !== 'root' || parsed === undefined) throw absent(name);
   if (parsed.suffix === SPILL_SUFFIX) {
     const directory = fs.spills.find(fs.callers.processOf(thread), name);
     if (directory === undefined) throw absent(name);
@@ -49,7 +58,7 @@ export function lookup(fs: FileSystem, call: Call): Answer | Promise<Answer> {
   const pin =
     parsed.suffix === MAIN_SUFFIX ? undefined : fs.pins.find(parsed.database, parsed.ref, caller);
   if (parsed.ref !== undefined) {
-    return lookupSnapshot(fs, parsed, pin).then((node) => entryAnswer(fs, node));
+    return lookupSnapshot(fs, parsed, pin);
   }
   const node = lookupFile(fs, parsed, caller, pin);
   if (node === undefined) throw absent(name);
@@ -124,32 +133,14 @@ export function visibleFiles(
   return entry.database.head.files;
 }
 
+/** The reference is counted at once: a FORGET may come before a promise is looked at. */
 async function lookupSnapshot(
   fs: FileSystem,
   { database: name, ref, suffix }: FileName,
   pin: Pin | undefined,
-): Promise<Node> {
+): Promise<Answer> {
   const entry = pin?.entry ?? fs.engine.find(name);
   if (entry === undefined) throw absent(name);
   const version = pin?.version.retain() ?? (await openReference(fs, entry, ref!));
-  try {
-    const image = version.files.get(suffix);
-    if (image === undefined) throw absent(suffix);
-    return fs.nodes.reader(entry, image, { text: ref!, version });
-  } finally {
-    version.release();
-  }
-}
-
-/** Any reference that means no snapshot is simply a name that is not there. */
-async function openReference(fs: FileSystem, entry: EngineDatabase, ref: string): Promise<Version> {
-  try {
-    return await entry.snapshots.open(await fs.engine.resolve(entry, ref));
-  } catch (error) {
-    if (error instanceof OpenduckError && error.code === 'INVALID_ARGUMENT') {
-      fs.logger.info({ database: entry.database.name }, error.message);
-      throw absent(ref);
-    }
-    throw error;
-  }
+  return entryAnswer(fs, readerNode(fs, entry, ref!, suffix, version));
 }

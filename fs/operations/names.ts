@@ -19,9 +19,12 @@ import {
   parseNewName,
   SPILL_SUFFIX,
 } from '../names.js';
-import type { SpillDirectoryNode } from '../nodes/nodes.js';
+import type { Node, SpillDirectoryNode } from '../nodes/nodes.js';
 import { type Answer, type Call, DONE } from '../session/call.js';
+import { parseReferenceName, SNAPSHOTS_NAME } from '../snapshotNames.js';
 import { entryAnswer } from './attributes.js';
+import { spillNameIn } from './history.js';
+import { readOnlyHistory, requireNoHistory } from './readOnlyHistory.js';
 
 const absent = (name: string): ErrnoAnswer => new ErrnoAnswer(Errno.ENOENT, `no ${name}`);
 
@@ -36,6 +39,7 @@ export async function unlink(fs: FileSystem, call: Call): Promise<Answer> {
   const name = decodeUnlink(call.request, call.header);
   const parent = fs.nodes.get(call.header.nodeId);
   if (parent.kind === 'spillDirectory') return unlinkSpill(fs, parent, name);
+  requireNoHistory(parent, name);
   const parsed = parseFileName(name);
   if (parsed === undefined) throw absent(name);
   requireWritable(fs, parsed);
@@ -94,10 +98,13 @@ export async function rename(fs: FileSystem, call: Call): Promise<Answer> {
   }
   const parent = fs.nodes.get(call.header.nodeId);
   const target = fs.nodes.get(newParentId);
+  requireNoHistory(parent, oldName);
+  requireNoHistory(target, newName);
   if (parent.kind !== 'root' || target.kind !== 'root') {
     throw new ErrnoAnswer(Errno.EXDEV, 'between directories'); // mv copies instead
   }
   if ((flags & ~RenameFlag.NOREPLACE) !== 0) throw new ErrnoAnswer(Errno.EINVAL, 'rename flags');
+  for (const name of [oldName, newName]) if (name === SNAPSHOTS_NAME) throw readOnlyHistory(name);
   const from = parseFileName(oldName);
   if (from === undefined) throw absent(oldName);
   requireWritable(fs, from);
@@ -169,28 +176,39 @@ function requireReplaceable(from: EngineDatabase, to: EngineDatabase): void {
   });
 }
 
+/** Under which a spill directory of this name is known; undefined where there is none. */
+function spillName(parent: Node, name: string): string | undefined {
+  if (parent.kind === 'root') return name;
+  if (parent.kind !== 'history') return undefined;
+  return parseReferenceName(name)?.suffix === SPILL_SUFFIX ? spillNameIn(parent, name) : undefined;
+}
+
 /** Only spill directories can be made, and everybody sees only their own. */
 export async function mkdir(fs: FileSystem, call: Call): Promise<Answer> {
   const { name, mode } = decodeMkdir(call.request, call.header);
   const { nodeId, pid, uid, gid } = call.header;
-  const parsed = parseFileName(name);
-  if (fs.nodes.get(nodeId).kind !== 'root' || parsed?.suffix !== SPILL_SUFFIX) {
+  const parent = fs.nodes.get(nodeId);
+  const known = spillName(parent, name);
+  if (known === undefined) requireNoHistory(parent, name);
+  if (known === undefined || parseFileName(name)?.suffix !== SPILL_SUFFIX) {
     throw new OpenduckError('NOT_PERMITTED', `the directory ${name} cannot be made here`, {
       hint: 'The only directories are NAME.duckdb.tmp, where DuckDB spills to disk.',
     });
   }
   const process = fs.callers.processOf(pid);
   const owner = { mode: mode & 0o7777, uid, gid };
-  const directory = await fs.spills.create(process, name, owner);
+  const directory = await fs.spills.create(process, known, owner);
   return entryAnswer(fs, fs.nodes.spillDirectory(directory));
 }
 
 export async function rmdir(fs: FileSystem, call: Call): Promise<Answer> {
   const name = decodeRmdir(call.request, call.header);
-  const directory = fs.spills.find(fs.callers.processOf(call.header.pid), name);
-  if (fs.nodes.get(call.header.nodeId).kind !== 'root' || directory === undefined) {
-    throw absent(name);
-  }
+  const parent = fs.nodes.get(call.header.nodeId);
+  const known = spillName(parent, name);
+  if (known === undefined) requireNoHistory(parent, name);
+  if (parent.kind === 'root' && name === SNAPSHOTS_NAME) throw readOnlyHistory(name);
+  const directory = known && fs.spills.find(fs.callers.processOf(call.header.pid), known);
+  if (!directory) throw absent(name);
   if (directory.files.size > 0) throw new ErrnoAnswer(Errno.ENOTEMPTY, `${name} is not empty`);
   await fs.spills.remove(directory);
   return DONE;

@@ -16,6 +16,8 @@ import type { FileNode, LiveNode, ReaderNode } from '../nodes/nodes.js';
 import { type Answer, type Call, DONE, type Encoder, joined } from '../session/call.js';
 import { type DatabaseUse, unknownCaller } from '../use/databaseUse.js';
 import { entryAnswer } from './attributes.js';
+import { openListed } from './history.js';
+import { readOnlyHistory, requireNoHistory } from './readOnlyHistory.js';
 import { createSpill, openSpill } from './spillFiles.js';
 
 const O_ACCMODE = 3;
@@ -40,7 +42,12 @@ export async function open(fs: FileSystem, call: Call): Promise<Answer> {
   switch (node.kind) {
     case 'root':
     case 'spillDirectory':
+    case 'snapshots':
+    case 'history':
       throw new ErrnoAnswer(Errno.EISDIR, 'a directory');
+    case 'listed':
+      if (isWrite(flags)) throw readOnlyHistory(node.ref + node.suffix);
+      return openListed(fs, node, thread);
     case 'spillFile':
       return openSpill(fs, node, (flags & O_TRUNC) !== 0, fs.callers.processOf(thread));
     default:
@@ -187,6 +194,7 @@ export async function create(fs: FileSystem, call: Call): Promise<Answer> {
   const parent = fs.nodes.get(nodeId);
   const owner = { mode: mode & 0o7777, uid, gid };
   const process = fs.callers.processOf(thread);
+  requireNoHistory(parent, name);
   if (parent.kind === 'spillDirectory') return createSpill(fs, parent, name, owner, process);
   const parsed = parseNewName(name);
   if (parent.kind !== 'root' || parsed.suffix === SPILL_SUFFIX) {

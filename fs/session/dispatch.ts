@@ -11,6 +11,7 @@ import { getlk, interrupt, setlk } from '../operations/lockOperations.js';
 import { lookup } from '../operations/lookup.js';
 import { mkdir, rename, rmdir, unlink } from '../operations/names.js';
 import { create, open, release } from '../operations/open.js';
+import { requireNoHistory } from '../operations/readOnlyHistory.js';
 import { type Answer, type Call, DONE, type Handler, NO_ANSWER } from './call.js';
 
 function forget(fs: FileSystem, call: Call): Answer {
@@ -27,7 +28,8 @@ function batchForget(fs: FileSystem, call: Call): Answer {
 
 const done = (): Answer => DONE;
 
-const notHere: Handler<FileSystem> = () => {
+const notHere: Handler<FileSystem> = (fs, call) => {
+  requireNoHistory(fs.nodes.get(call.header.nodeId), 'a link or special file');
   throw new OpenduckError('NOT_PERMITTED', 'links and special files cannot be made here');
 };
 

@@ -25,6 +25,8 @@ export class DatabaseUse {
   writePromises = 0;
   /** Open read-only handles of the database file. */
   readers = 0;
+  /** The content is being replaced as a whole: who wants to change it waits until it resolves. */
+  exclusion: Promise<void> | undefined;
   /** What the last writers left could not be committed; that is tried again soon. */
   settling = false;
   /** Write handles by process: such a process sees the live set. */
@@ -66,6 +68,11 @@ export class DatabaseUse {
   isWriter(process: number): boolean {
     const holder = this.lockHolder;
     return this.#writers.has(process) && (holder === undefined || holder === process);
+  }
+
+  /** Processes with write handles. */
+  get writers(): number[] {
+    return [...this.#writers.keys()];
   }
 
   /** Nobody writes, and nobody was promised that he may. */
@@ -134,6 +141,38 @@ export class DatabaseUse {
     logger.warn({ database: name, process }, text);
     throw new OpenduckError('STALE', `${name} changed while process ${process} waited`, {
       database: name,
+    });
+  }
+
+  /**
+   * Counts as a writer until the returned function is called, and keeps all others out; undefined
+   * when there are some.
+   */
+  exclude(onEnd: () => void = () => {}): (() => void) | undefined {
+    if (!this.quiet) return undefined;
+    let end = (): void => {};
+    this.exclusion = new Promise((resolve) => {
+      end = resolve;
+    });
+    this.writePromises++;
+    return () => {
+      this.writePromises--;
+      this.exclusion = undefined;
+      end();
+      onEnd();
+    };
+  }
+
+  /** Throws BUSY when the content is still being replaced after `ms`. */
+  async waitForExclusion(ms: number): Promise<void> {
+    const { exclusion } = this;
+    if (exclusion === undefined) return;
+    const late = this.#clock.sleep(ms).then(() => 'late' as const);
+    if ((await Promise.race([exclusion, late])) !== 'late') return;
+    const { name } = this.entry.database;
+    throw new OpenduckError('BUSY', `${name} is being written over by an import`, {
+      database: name,
+      hint: 'Try again when it has ended.',
     });
   }
 

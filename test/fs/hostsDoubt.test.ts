@@ -1,22 +1,10 @@
 /** Answers are lost, hosts stand still, and others take over: what is in doubt, and what is not. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { away, commitText, cutAt, finish, Hosts, settled, TTL_MS, textOf } from './hostsFixture.js';
 import { ManualClock } from './manualClock.js';
 
 const LIMIT = { timeout: 30_000 };
-
-/** Every layer that the metadata names is in the object store. */
-async function requireLayers(hosts: Hosts, { database }: EngineDatabase): Promise<void> {
-  const { store } = hosts.metadata;
-  for (const { id, sequence } of await store.listSnapshots(database.id)) {
-    for (const { key } of await store.stackOf(id)) {
-      const is = hosts.disk.peek(`/shared/objects/${key}`) !== undefined;
-      assert.ok(is, `a layer of snapshot ${sequence} is gone`);
-    }
-  }
-}
 
 for (const when of ['after', 'before'] as const) {
   const what = when === 'after' ? 'took effect' : 'took no effect';
@@ -39,7 +27,7 @@ for (const when of ['after', 'before'] as const) {
     await settled();
     connection.fault = () => undefined;
     await entry.publisher.publish('interval').catch(() => {});
-    await requireLayers(hosts, entry);
+    await hosts.requireSound();
     assert.equal(entry.ownership.sure, false);
     await a.refresh();
     assert.equal(await textOf(a, 'duck'), 'OF B');

@@ -1,9 +1,11 @@
 /** Engines that share metadata and an object store, each with a data directory of its own. */
+import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Engine, openEngine } from '../../fs/engine.js';
 import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
+import type { ObjectStore } from '../../layers/objectStore.js';
 import { openSqliteStore } from '../../metadata/sqlite/open.js';
 import type { MetadataStore, SnapshotRecord } from '../../metadata/store.js';
 import { OpenduckError } from '../../proto/errors.js';
@@ -47,6 +49,40 @@ export class SharedMetadata {
   }
 }
 
+/** An object store whose answers can be lost. */
+export class FaultyObjects {
+  readonly store: ObjectStore;
+  /** As of SharedMetadata. */
+  fault: SharedMetadata['fault'] = () => undefined;
+
+  constructor(real: ObjectStore) {
+    const around = async <T>(method: string, work: () => Promise<T>): Promise<T> => {
+      const before = this.fault(method, 'before');
+      if (before !== undefined) throw before;
+      const result = await work();
+      const after = this.fault(method, 'after');
+      if (after !== undefined) throw after;
+      return result;
+    };
+    this.store = {
+      url: real.url,
+      putFile: (key, path) => around('putFile', () => real.putFile(key, path)),
+      open: async (key) => {
+        const reader = await real.open(key);
+        try {
+          return await around('open', async () => reader);
+        } catch (error) {
+          await reader.close(); // nobody got it
+          throw error;
+        }
+      },
+      head: (key) => around('head', () => real.head(key)),
+      list: (prefix) => around('list', () => real.list(prefix)),
+      delete: (key) => around('delete', () => real.delete(key)),
+    };
+  }
+}
+
 export class Hosts {
   readonly clock: ManualClock;
   readonly disk = new MemoryDisk();
@@ -69,9 +105,26 @@ export class Hosts {
     return new Hosts(clock, store);
   }
 
+  /** The metadata is whole, and every layer that it names is in the object store. */
+  async requireSound(): Promise<void> {
+    assert.deepEqual(await this.#store.check(), []);
+    for (const { id } of await this.#store.listDatabases()) {
+      for (const snapshot of await this.#store.listSnapshots(id)) {
+        for (const { key } of await this.#store.stackOf(snapshot.id)) {
+          const is = this.disk.peek(`/shared/objects/${key}`) !== undefined;
+          assert.ok(is, `a layer of snapshot ${snapshot.sequence} is gone`);
+        }
+      }
+    }
+  }
+
   /** One that can be cut without the others. */
   connection(): SharedMetadata {
     return new SharedMetadata(this.#store);
+  }
+
+  async objects(): Promise<FaultyObjects> {
+    return new FaultyObjects(await openLocalObjectStore(this.disk, '/shared/objects'));
   }
 
   /** With a clock of its own, time stands still for it. */
@@ -79,11 +132,12 @@ export class Hosts {
     name: string,
     clock = this.clock,
     metadata: SharedMetadata = this.metadata,
+    objects?: FaultyObjects,
   ): Promise<Engine> {
     return openEngine({
       dataDir: `/${name}`,
       disk: this.disk,
-      objects: await openLocalObjectStore(this.disk, '/shared/objects'),
+      objects: (objects ?? (await this.objects())).store,
       metadata: metadata.store,
       clock,
       random: systemRandom,

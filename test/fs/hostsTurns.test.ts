@@ -166,3 +166,50 @@ test('a log that cannot be set aside keeps nobody else waiting', LIMIT, async (t
   await a.close();
   await b.close();
 });
+
+test('a host that stood still drops and renames nothing of others', LIMIT, async (t) => {
+  const hosts = await Hosts.make(t);
+  const clock = new ManualClock();
+  const a = await hosts.engine('a', clock);
+  const entry = await commitText(a, 'duck', 'of a');
+  await entry.publisher.publish('interval');
+  // It has begun to remove the database, and stands still.
+  hosts.clock.advance(TTL_MS);
+  const b = await hosts.engine('b');
+  await commitText(b, 'duck', 'of b');
+  clock.advance(TTL_MS);
+  await assert.rejects(a.drop(entry), { code: 'LEASE_LOST' });
+  await assert.rejects(a.rename(entry, 'swan'), { code: 'LEASE_LOST' });
+  await finish(b.get('duck'));
+  await b.refresh();
+  assert.equal(await textOf(b, 'duck'), 'of b');
+  await a.close();
+  await b.close();
+});
+
+test('a database that cannot be loaded now leaves no open files', LIMIT, async (t) => {
+  const hosts = await Hosts.make(t);
+  const a = await hosts.engine('a');
+  const b = await hosts.objects();
+  const follower = await hosts.engine('b', hosts.clock, hosts.metadata, b);
+  const entry = await commitText(a, 'duck', 'one');
+  await entry.publisher.publish('interval');
+  await commitText(a, 'duck', 'two');
+  await finish(entry);
+  const before = hosts.disk.openFiles;
+  let opened = 0;
+  b.fault = (method, when) =>
+    method === 'open' && when === 'before' && opened++ > 0 ? away() : undefined;
+  for (let i = 0; i < 3; i++) {
+    opened = 0;
+    await follower.refresh();
+    await settled();
+    assert.equal(follower.find('duck'), undefined);
+    assert.equal(hosts.disk.openFiles, before);
+  }
+  b.fault = () => undefined;
+  await follower.refresh();
+  assert.equal(await textOf(follower, 'duck'), 'two');
+  await a.close();
+  await follower.close();
+});

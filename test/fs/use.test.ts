@@ -4,6 +4,7 @@ import test from 'node:test';
 import type { Version } from '../../fs/database/image.js';
 import type { EngineDatabase } from '../../fs/engineOptions.js';
 import type { FileNode } from '../../fs/nodes/nodes.js';
+import { DatabaseUse } from '../../fs/use/databaseUse.js';
 import { type Hint, Hints } from '../../fs/use/hints.js';
 import { FileLocks, type LockRequest } from '../../fs/use/locks.js';
 import { PinTable } from '../../fs/use/pins.js';
@@ -274,4 +275,25 @@ test('pins are those of the name that was opened', () => {
   assert.equal(table.find('x', 'one', caller)?.version, one.version);
   assert.equal(table.find('x', '~0', caller), undefined);
   assert.equal(table.find('y', undefined, caller), undefined);
+});
+
+test('what replaces the content keeps writers out, and only begins when there are none', async () => {
+  const clock = new ManualClock();
+  const database = { dropped: true, name: 'x' };
+  const use = new DatabaseUse({ database } as unknown as EngineDatabase, clock);
+  use.addWriter(1);
+  assert.equal(use.exclude(), undefined);
+  use.removeWriter(1);
+  const end = use.exclude();
+  assert.ok(end);
+  assert.equal(use.exclude(), undefined, 'one at a time');
+  const patient = use.waitForExclusion(1000);
+  const hasty = use.waitForExclusion(10);
+  const refused = assert.rejects(hasty, { code: 'BUSY', database: 'x' });
+  clock.advance(20);
+  await refused;
+  end();
+  await patient;
+  assert.ok(use.quiet);
+  await use.waitForExclusion(0);
 });
