@@ -3,13 +3,19 @@ import yargs, { type Argv } from 'yargs';
 import { OpenduckError } from '../proto/errors.js';
 import type { CommandContext } from './commandContext.js';
 import { benchCommand } from './commands/bench.js';
+import { cloneCommand } from './commands/clone.js';
 import { doctorCommand } from './commands/doctor.js';
+import { exportCommand } from './commands/export.js';
+import { fsckCommand } from './commands/fsck.js';
+import { importCommand } from './commands/import.js';
 import { lsCommand } from './commands/ls.js';
 import { mountCommand } from './commands/mount.js';
 import { rebuildMetadataCommand } from './commands/rebuildMetadata.js';
 import { recoverCommand } from './commands/recover.js';
+import { resetCommand, restoreCommand } from './commands/restore.js';
 import { snapshotCommand } from './commands/snapshot.js';
 import { statusCommand } from './commands/status.js';
+import { undropCommand } from './commands/undrop.js';
 import { unmountCommand } from './commands/unmount.js';
 import { warmCommand } from './commands/warm.js';
 import { VERSION } from './version.js';
@@ -43,6 +49,13 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     doctorCommand(context),
     rebuildMetadataCommand(context),
     benchCommand(),
+    cloneCommand(context),
+    restoreCommand(context),
+    undropCommand(context),
+    resetCommand(context),
+    exportCommand(context),
+    importCommand(context),
+    fsckCommand(context),
   ];
   for (const command of commands) parser.command(command);
   return parser
@@ -74,6 +87,13 @@ const COMMANDS = [
   'doctor',
   'rebuild-metadata',
   'bench',
+  'clone',
+  'restore',
+  'undrop',
+  'reset',
+  'export',
+  'import',
+  'fsck',
 ];
 
 /** In the words of somebody who did not write the parser. */

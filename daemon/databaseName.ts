@@ -10,6 +10,14 @@ export function databaseName(text: string): string {
   return text.endsWith(SUFFIX) ? text.slice(0, -SUFFIX.length) : text;
 }
 
+/** `mydb`, `mydb@before`, `mydb@before.duckdb`. */
+export function splitReference(text: string): { database: string; when: string | undefined } {
+  const name = databaseName(text);
+  const at = name.indexOf('@');
+  if (at < 0) return { database: name, when: undefined };
+  return { database: name.slice(0, at), when: name.slice(at + 1) };
+}
+
 /** Throws NOT_FOUND. */
 export function findDatabase(databases: readonly DatabaseSummary[], name: string): DatabaseSummary {
   const found = databases.find((database) => database.name === name);

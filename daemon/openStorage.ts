@@ -31,6 +31,8 @@ export interface StoragePorts {
 /** An object store, and what is to be closed when nobody uses it any more. */
 interface OpenObjects {
   readonly objects: ObjectStore;
+  /** Without the cache. */
+  readonly plain: ObjectStore;
   /** undefined: the objects are local. */
   readonly cache: CachedObjectStore | undefined;
   close(): Promise<void>;
@@ -97,7 +99,7 @@ async function openObjects(
   const isNew = (await nodeDisk.size(dataPaths(settings.dataDir).stores)) === undefined;
   const plain = await openPlainObjects(locations, ports, isNew);
   if (locations.objects.kind === 'directory') {
-    return { objects: plain, cache: undefined, close: async () => {} };
+    return { objects: plain, plain, cache: undefined, close: async () => {} };
   }
   const { openCachedObjectStore } = await import('../layers/cache/open.js');
   const { clock, logger } = ports;
@@ -109,7 +111,7 @@ async function openObjects(
     clock,
     logger,
   });
-  return { objects: cache, cache, close: () => cache.close() };
+  return { objects: cache, plain, cache, close: () => cache.close() };
 }
 
 /** As status shows them. */
@@ -149,7 +151,7 @@ export async function openStorage(
   const holder = holderName(dataDir, hostId);
   const closers: (() => Promise<void>)[] = [];
   try {
-    const { objects, cache, close } = await openObjects(settings, locations, ports);
+    const { objects, plain, cache, close } = await openObjects(settings, locations, ports);
     closers.unshift(close); // last opened, first closed
     const metadata = await openMetadata(locations.metadata, ports);
     closers.unshift(() => metadata.close());
@@ -165,6 +167,7 @@ export async function openStorage(
       writerWaitMs: settings.writerWaitMs,
       readOnly: settings.readOnly,
       counters: () => cacheCounters(cache),
+      storedObjects: plain,
     });
     closers.unshift(() => engine.close());
     return { engine, cache, holder, close: () => closeAll(closers) };

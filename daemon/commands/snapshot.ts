@@ -1,4 +1,4 @@
-/** openduck-fuse snapshot DB | list | show | rename */
+/** openduck-fuse snapshot DB | list | show | rename | rm | diff */
 import type { Argv, CommandModule } from 'yargs';
 import type { SnapshotSummary } from '../../fs/engineCommands.js';
 import { OpenduckError } from '../../proto/errors.js';
@@ -14,7 +14,9 @@ import { databaseName, snapshotPath } from '../databaseName.js';
 import { snapshotTable } from '../databaseTable.js';
 import { formatAge, formatSize } from '../quantities.js';
 import { type CommandSession, withSession } from '../session.js';
+import { withSnapshotStorage } from '../storage.js';
 import { formatPairs } from '../table.js';
+import { snapshotDiffCommand } from './snapshotDiff.js';
 
 type Work = (session: CommandSession, database: string, json: boolean) => Promise<void>;
 
@@ -67,7 +69,8 @@ async function takeOrResolve(context: CommandContext, flags: Flags): Promise<voi
 
 async function list(context: CommandContext, flags: Flags): Promise<void> {
   await inSession(context, flags, async ({ commands }, database, json) => {
-    const snapshots = await commands.listSnapshots(database);
+    const all = await commands.listSnapshots(database);
+    const snapshots = await withSnapshotStorage(commands, database, all);
     if (json) printJson(context, { snapshots });
     else if (snapshots.length === 0) context.print('No snapshots yet.\n');
     else context.print(snapshotTable(snapshots, context.clock.now()));
@@ -104,6 +107,15 @@ async function rename(context: CommandContext, flags: Flags): Promise<void> {
     const snapshot = await commands.nameSnapshot(database, ref, name === '' ? undefined : name);
     if (json) printJson(context, { snapshot });
     else context.print(`${snapshot.id}  ${snapshot.name ?? '(no name)'}\n`);
+  });
+}
+
+async function remove(context: CommandContext, flags: Flags): Promise<void> {
+  const ref = textFlag(flags, 'ref');
+  await inSession(context, flags, async ({ commands }, database, json) => {
+    const snapshot = await commands.removeSnapshot(database, ref, flags['force'] === true);
+    if (json) printJson(context, { snapshot });
+    else context.print(`Removed ${snapshot.id} of ${snapshot.committedAt}\n`);
   });
 }
 
@@ -149,6 +161,17 @@ function subcommands(context: CommandContext): CommandModule[] {
       handler: (flags) => rename(context, flags),
     },
     {
+      command: 'rm <db> <ref>',
+      describe: 'Remove a snapshot, but not the newest',
+      builder: (yargs) =>
+        withReference(yargs).option('force', {
+          type: 'boolean',
+          describe: 'Also one that has a name',
+        }),
+      handler: (flags) => remove(context, flags),
+    },
+    snapshotDiffCommand(context, withDatabase, WHEN_HELP),
+    {
       command: '$0 <db>',
       describe: 'Take a snapshot now, or look one up with --at',
       builder: (yargs) =>
@@ -163,7 +186,7 @@ function subcommands(context: CommandContext): CommandModule[] {
 export function snapshotCommand(context: CommandContext): CommandModule {
   return {
     command: 'snapshot',
-    describe: 'Take, find, list and name snapshots',
+    describe: 'Take, find, list, name, compare and remove snapshots',
     builder: (yargs) => {
       for (const command of subcommands(context)) yargs.command(command);
       return yargs

@@ -1,20 +1,25 @@
 /** openduck-fuse status */
 import type { CommandModule } from 'yargs';
+import type { AsideSummary } from '../../fs/engineCommands.js';
 import { type CommandContext, type Flags, printJson, readSettings } from '../commandContext.js';
 import type { DaemonStatus } from '../control/client.js';
 import { databaseTable } from '../databaseTable.js';
 import { formatDuration, formatSize } from '../quantities.js';
 import { connectToDaemon } from '../session.js';
+import { type ListedDatabase, withDatabaseStorage } from '../storage.js';
 import { VERSION } from '../version.js';
+
+type StatusListing = DaemonStatus & { readonly databases: readonly ListedDatabase[] };
 
 async function askDaemon(
   context: CommandContext,
   dataDir: string,
-): Promise<DaemonStatus | undefined> {
+): Promise<StatusListing | undefined> {
   const daemon = await connectToDaemon(context, dataDir);
   if (daemon === undefined) return undefined;
   try {
-    return await daemon.status();
+    const status = await daemon.status();
+    return { ...status, databases: await withDatabaseStorage(daemon, status.databases) };
   } finally {
     await daemon.close();
   }
@@ -23,7 +28,7 @@ async function askDaemon(
 function printAsJson(
   context: CommandContext,
   dataDir: string,
-  daemon: DaemonStatus | undefined,
+  daemon: StatusListing | undefined,
 ): void {
   printJson(context, {
     running: daemon !== undefined,
@@ -39,7 +44,20 @@ function printAsJson(
   });
 }
 
-function printForPeople(context: CommandContext, daemon: DaemonStatus): void {
+function describeAside(
+  { id, database, commits, setAsideAt, damaged }: AsideSummary,
+  dataDir: string,
+): string {
+  if (damaged) {
+    return `Set aside: a damaged log of ${database} (${setAsideAt}), kept in ${dataDir}/segments/${id}\n`;
+  }
+  return (
+    `Set aside: ${commits} commits of ${database} that no other host has (${setAsideAt}).\n` +
+    `  openduck-fuse recover ${id} NEW_NAME   makes a database of them\n`
+  );
+}
+
+function printForPeople(context: CommandContext, daemon: StatusListing): void {
   const { version, pid, uptimeSeconds, memoryBytes, mountpoint, dataDir, databases } = daemon;
   const uptime = formatDuration(uptimeSeconds * 1000);
   context.print(
@@ -48,12 +66,7 @@ function printForPeople(context: CommandContext, daemon: DaemonStatus): void {
   );
   if (databases.length === 0) context.print('No databases yet.\n');
   else context.print(databaseTable(databases, context.clock.now()));
-  for (const { id, database, commits, setAsideAt } of daemon.aside) {
-    context.print(
-      `\nSet aside: ${commits} commits of ${database} that no other host has (${setAsideAt}).\n` +
-        `  openduck-fuse recover ${id} NEW_NAME   makes a database of them\n`,
-    );
-  }
+  for (const aside of daemon.aside) context.print(`\n${describeAside(aside, dataDir)}`);
 }
 
 async function status(context: CommandContext, flags: Flags): Promise<void> {

@@ -8,20 +8,12 @@ import {
   readSettings,
   textFlag,
 } from '../commandContext.js';
-import { databaseName } from '../databaseName.js';
+import { splitReference } from '../databaseName.js';
 import { formatSize } from '../quantities.js';
 import { type CommandSession, withSession } from '../session.js';
 
 /** The newest snapshot. */
 const NEWEST = '~0';
-
-/** `mydb`, `mydb@before`, `mydb@before.duckdb`. */
-function splitReference(text: string): { database: string; when: string } {
-  const name = databaseName(text);
-  const at = name.indexOf('@');
-  if (at < 0) return { database: name, when: NEWEST };
-  return { database: name.slice(0, at), when: name.slice(at + 1) };
-}
 
 async function warmAll(
   { commands }: CommandSession,
@@ -42,7 +34,7 @@ async function warmAll(
 
 async function warm(context: CommandContext, flags: Flags): Promise<void> {
   const settings = await readSettings(context, flags);
-  const { database, when } = splitReference(textFlag(flags, 'db'));
+  const { database, when = NEWEST } = splitReference(textFlag(flags, 'db'));
   await withSession(context, settings, 'warm', async (session) => {
     const isTerminal = process.stderr.isTTY;
     const show = ({ position, total }: WarmProgress): void => {

@@ -5,8 +5,15 @@ import type { EngineCommands, EngineStatus } from '../../fs/engineCommands.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { dataPaths } from '../dataDirectory.js';
+import { checkCalls, contentCalls, historyCalls, importCalls } from './contentCalls.js';
 import { fromGrpcError } from './errors.js';
-import { decodeAside, decodeDatabase, decodeSnapshot, numberOf } from './messages.js';
+import {
+  decodeAside,
+  decodeDatabase,
+  decodeDropped,
+  decodeSnapshot,
+  numberOf,
+} from './messages.js';
 import {
   type ControlMethod,
   type ControlMethods,
@@ -14,6 +21,7 @@ import {
   MESSAGE_LIMITS,
 } from './protocol.js';
 import { socketAddress } from './socketAddress.js';
+import { decodeDatabaseStorage, decodeSnapshotStorage } from './storageMessages.js';
 
 export interface DaemonStatus extends EngineStatus {
   readonly pid: number;
@@ -42,9 +50,26 @@ const DEADLINE_MS: Readonly<Record<ControlMethod, number>> = {
   Recover: 600_000,
   Warm: 600_000,
   Shutdown: 30_000,
+  Clone: 600_000,
+  Restore: 600_000,
+  Reset: 600_000,
+  ListDropped: 30_000,
+  Undrop: 600_000,
+  DescribeSnapshot: 60_000,
+  ReadSnapshot: 120_000,
+  BeginImport: 60_000,
+  AppendImport: 120_000,
+  FinishImport: 86_400_000,
+  AbandonImport: 30_000,
+  CheckMetadata: 600_000,
+  CheckLayers: 600_000,
+  DiffSnapshots: 600_000,
+  RemoveSnapshot: 60_000,
+  DatabaseStorage: 30_000,
+  SnapshotStorage: 30_000,
 };
 
-type Call = <M extends ControlMethod>(
+export type Call = <M extends ControlMethod>(
   method: M,
   request: ControlMethods[M]['request'],
 ) => Promise<ControlMethods[M]['reply']>;
@@ -53,7 +78,8 @@ function createCall(client: Client, clock: Clock): Call {
   return (method, request) =>
     new Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = controlMethod(method);
-      const options = { deadline: clock.now() + DEADLINE_MS[method] };
+      const waits = 'waitMs' in request ? Number(request.waitMs) : 0;
+      const options = { deadline: clock.now() + DEADLINE_MS[method] + waits };
       client.makeUnaryRequest(
         path,
         requestSerialize,
@@ -117,7 +143,23 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
       const { position, total } = await call('Warm', { database, when, from });
       return { position: numberOf(position, 'position'), total: numberOf(total, 'total') };
     },
+    ...contentCalls(call),
+    ...importCalls(call),
+    ...checkCalls(call),
+    ...historyCalls(call),
     shutdown: (lazy) => call('Shutdown', { lazy }),
+    clone: async (database, when, name) =>
+      decodeDatabase(await call('Clone', { database, when, name })),
+    restore: async (database, when, waitMs) =>
+      decodeSnapshot(await call('Restore', { database, when, waitMs })),
+    reset: async (database, waitMs) => decodeSnapshot(await call('Reset', { database, waitMs })),
+    listDropped: async () => (await call('ListDropped', {})).databases.map(decodeDropped),
+    undrop: async (database, id, name) =>
+      decodeDatabase(await call('Undrop', { database, id, name })),
+    databaseStorage: async () =>
+      (await call('DatabaseStorage', {})).databases.map(decodeDatabaseStorage),
+    snapshotStorage: async (database) =>
+      (await call('SnapshotStorage', { database })).snapshots.map(decodeSnapshotStorage),
     close: async () => {
       client.close();
       await release();

@@ -2,9 +2,20 @@
  * Summaries of the engine ↔ messages of control.proto. Decoding throws CORRUPT or
  * INVALID_ARGUMENT.
  */
-import type { AsideSummary, DatabaseSummary, SnapshotSummary } from '../../fs/engineCommands.js';
+import type {
+  AsideSummary,
+  DatabaseSummary,
+  DroppedSummary,
+  SnapshotSummary,
+} from '../../fs/engineCommands.js';
 import { checkedNumber, databaseId, snapshotId } from '../../proto/ids.js';
-import type { AsideMessage, DatabaseMessage, Int64, SnapshotMessage } from './protocol.js';
+import type {
+  AsideMessage,
+  DatabaseMessage,
+  DroppedMessage,
+  Int64,
+  SnapshotMessage,
+} from './protocol.js';
 
 export function numberOf(value: Int64, what: string): number {
   return checkedNumber(BigInt(value), what);
@@ -40,6 +51,18 @@ export function decodeAside(message: AsideMessage): AsideSummary {
     commits: numberOf(message.commits, 'commits'),
     base: message.base === undefined ? undefined : snapshotId(message.base),
     setAsideAt: message.setAsideAt,
+    damaged: message.damaged,
+  };
+}
+
+export function decodeDropped(message: DroppedMessage): DroppedSummary {
+  return {
+    id: databaseId(message.id),
+    name: message.name,
+    droppedAt: message.droppedAt,
+    committedAt: message.committedAt,
+    head: message.head === undefined ? undefined : snapshotId(message.head),
+    size: numberOf(message.size, 'size'),
   };
 }
 

@@ -49,6 +49,32 @@ export interface AsideMessage {
   readonly commits: Int64;
   readonly base?: string | undefined;
   readonly setAsideAt: string;
+  readonly damaged: boolean;
+}
+
+export interface DroppedMessage {
+  readonly id: string;
+  readonly name: string;
+  readonly droppedAt: string;
+  readonly committedAt?: string | undefined;
+  readonly head?: string | undefined;
+  readonly size: Int64;
+}
+
+export interface StoredDatabaseMessage {
+  readonly id: string;
+  readonly snapshots: Int64;
+  readonly layers: Int64;
+  readonly uniqueBytes: Int64;
+  readonly sharedBytes: Int64;
+  readonly leaseHolder?: string | undefined;
+}
+
+export interface StoredSnapshotMessage {
+  readonly id: string;
+  readonly depth: Int64;
+  readonly uniqueBytes: Int64;
+  readonly sharedBytes: Int64;
 }
 
 export interface StatusMessage {
@@ -61,6 +87,24 @@ export interface StatusMessage {
   readonly databases: readonly DatabaseMessage[];
   readonly counters: Readonly<Record<string, number>>;
   readonly aside: readonly AsideMessage[];
+}
+
+export interface LayerFindingMessage {
+  readonly layer: string;
+  readonly key: string;
+  readonly kind: string;
+  readonly text: string;
+  readonly snapshots: readonly string[];
+  readonly repaired?: string | undefined;
+}
+
+export interface FileChangeMessage {
+  readonly name: string;
+  readonly before?: Int64 | undefined;
+  readonly after?: Int64 | undefined;
+  readonly bytes: Int64;
+  readonly blocks: Int64;
+  readonly read: Int64;
 }
 
 /** Requests and replies by the method's name. */
@@ -85,6 +129,82 @@ export interface ControlMethods {
     reply: { position: Int64; total: Int64 };
   };
   Shutdown: { request: { lazy: boolean }; reply: { pid: number } };
+  Clone: {
+    request: { database: string; when?: string | undefined; name: string };
+    reply: DatabaseMessage;
+  };
+  Restore: { request: { database: string; when: string; waitMs: Int64 }; reply: SnapshotMessage };
+  Reset: { request: { database: string; waitMs: Int64 }; reply: SnapshotMessage };
+  ListDropped: {
+    request: Record<string, never>;
+    reply: { databases: readonly DroppedMessage[] };
+  };
+  Undrop: {
+    request: { database: string; id?: string | undefined; name: string };
+    reply: DatabaseMessage;
+  };
+  DescribeSnapshot: {
+    request: { database: string; when: string };
+    reply: { snapshot: SnapshotMessage; files: readonly FileMessage[] };
+  };
+  ReadSnapshot: {
+    request: { database: string; when: string; file: string; offset: Int64; length: number };
+    reply: { data: Buffer };
+  };
+  BeginImport: {
+    request: {
+      database: string;
+      replace: boolean;
+      source: string;
+      files: readonly FileMessage[];
+      mode: number;
+      uid: number;
+      gid: number;
+    };
+    reply: { id: string; positions: readonly Int64[] };
+  };
+  AppendImport: {
+    request: { id: string; file: string; offset: Int64; data: Buffer };
+    reply: Record<string, never>;
+  };
+  FinishImport: {
+    request: { id: string; checksums: readonly string[] };
+    reply: SnapshotMessage;
+  };
+  AbandonImport: { request: { id: string }; reply: Record<string, never> };
+  CheckMetadata: {
+    request: Record<string, never>;
+    reply: {
+      findings: readonly string[];
+      databases: readonly { id: string; name: string; dropped: boolean }[];
+    };
+  };
+  CheckLayers: {
+    request: {
+      database: string;
+      from: Int64;
+      deep: boolean;
+      repair: boolean;
+      backup?: string | undefined;
+    };
+    reply: { position: Int64; total: Int64; findings: readonly LayerFindingMessage[] };
+  };
+  DiffSnapshots: {
+    request: { database: string; before: string; after: string; from: Int64 };
+    reply: { position: Int64; total: Int64; files: readonly FileChangeMessage[] };
+  };
+  RemoveSnapshot: {
+    request: { database: string; when: string; named: boolean };
+    reply: SnapshotMessage;
+  };
+  DatabaseStorage: {
+    request: Record<string, never>;
+    reply: { databases: readonly StoredDatabaseMessage[] };
+  };
+  SnapshotStorage: {
+    request: { database: string };
+    reply: { snapshots: readonly StoredSnapshotMessage[] };
+  };
 }
 export type ControlMethod = keyof ControlMethods;
 

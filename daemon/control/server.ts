@@ -10,9 +10,10 @@ import { nodeDisk } from '../../layers/os/nodeDisk.js';
 import { makeSocketPrivate } from '../../layers/os/socketFile.js';
 import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
+import { contentHandlers } from './contentHandlers.js';
 import { toGrpcError } from './errors.js';
 import { encodeDatabase, encodeSnapshot, numberOf } from './messages.js';
-import { CONTROL_SERVICE, type ControlHandlers, MESSAGE_LIMITS } from './protocol.js';
+import { CONTROL_SERVICE, type ControlHandlers, type Int64, MESSAGE_LIMITS } from './protocol.js';
 import { socketAddress } from './socketAddress.js';
 
 /** What the service tells of the process, and how it ends it. */
@@ -41,6 +42,23 @@ export interface ControlServer {
 
 const STOP_GRACE_MS = 1000;
 
+type BranchMethods = 'Clone' | 'Restore' | 'Reset' | 'ListDropped' | 'Undrop';
+
+function createBranchHandlers(commands: EngineCommands): Pick<ControlHandlers, BranchMethods> {
+  const waitOf = (waitMs: Int64): number => numberOf(waitMs, 'time to wait');
+  return {
+    Clone: async ({ database, when, name }) =>
+      encodeDatabase(await commands.clone(database, when, name)),
+    Restore: async ({ database, when, waitMs }) =>
+      encodeSnapshot(await commands.restore(database, when, waitOf(waitMs))),
+    Reset: async ({ database, waitMs }) =>
+      encodeSnapshot(await commands.reset(database, waitOf(waitMs))),
+    ListDropped: async () => ({ databases: await commands.listDropped() }),
+    Undrop: async ({ database, id, name }) =>
+      encodeDatabase(await commands.undrop(database, id, name)),
+  };
+}
+
 function createHandlers(commands: EngineCommands, daemon: DaemonControl): ControlHandlers {
   return {
     Status: async () => {
@@ -68,10 +86,16 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
       encodeSnapshot(await commands.nameSnapshot(database, when, name)),
     Recover: async ({ aside, name }) => encodeDatabase(await commands.recover(aside, name)),
     Warm: ({ database, when, from }) => commands.warm(database, when, numberOf(from, 'position')),
+    ...contentHandlers(commands),
     Shutdown: async ({ lazy }) => {
       await daemon.shutdown(lazy);
       return { pid: process.pid };
     },
+    ...createBranchHandlers(commands),
+    DatabaseStorage: async () => ({ databases: await commands.databaseStorage() }),
+    SnapshotStorage: async ({ database }) => ({
+      snapshots: await commands.snapshotStorage(database),
+    }),
   };
 }
 

@@ -3,7 +3,8 @@
  *
  * Snapshots name their parents, so that they form a tree: mostly a line, with a branch where a
  * layer was stored and its publication failed. A snapshot is *whole* when all the layers are there
- * that its content needs: a full layer of its own, or a layer on top of a whole parent. The newest
+ * that its content needs: a full layer of its own, or a layer on top of a whole parent, which is
+ * one of another database where a clone begins. The newest
  * whole snapshot becomes the head; before it come its ancestors. Where one of them is missing or
  * not whole, the history goes on with the newest whole snapshot before the gap.
  */
@@ -16,7 +17,12 @@ export interface ChainLink {
   readonly layers: readonly FoundLayer[];
   /** Whether the link before is its parent: then its layers can be put on top of that one's. */
   readonly isOnParent: boolean;
+  /** Its parent, when that is whole and of another database. */
+  readonly origin?: SnapshotId;
 }
+
+/** Whether a snapshot of another database is whole. */
+type IsWholeElsewhere = (snapshot: SnapshotId) => boolean;
 
 export interface LeftOut {
   readonly snapshot: SnapshotId;
@@ -70,16 +76,26 @@ function pathUp(nodes: ReadonlyMap<SnapshotId, Node>, start: Node): Node[] {
 }
 
 /** Parents before their children, without recursion: chains are long. */
-function rankAll(nodes: ReadonlyMap<SnapshotId, Node>): void {
+function rankAll(nodes: ReadonlyMap<SnapshotId, Node>, elsewhere: IsWholeElsewhere): void {
   for (const start of nodes.values()) {
     for (const node of pathUp(nodes, start).reverse()) {
       const parent = node.parent === undefined ? undefined : nodes.get(node.parent);
       const isOnWhole = parent?.isWhole === true && parent.version <= node.version;
       // After a rebuild with gaps, sequences were given out again: a child is always newer.
       node.rank = Math.max(node.sequence, (parent?.rank ?? 0) + 1, 1);
-      node.isWhole = isOnWhole || node.layers.some((layer) => layer.description.full);
+      const isFull = node.layers.some((layer) => layer.description.full);
+      node.isWhole = isOnWhole || isFull || originOf(nodes, node, elsewhere) !== undefined;
     }
   }
+}
+
+/** The parent, if that is whole and of another database. */
+function originOf(
+  nodes: ReadonlyMap<SnapshotId, Node>,
+  { parent }: Node,
+  elsewhere: IsWholeElsewhere,
+): SnapshotId | undefined {
+  return parent !== undefined && !nodes.has(parent) && elsewhere(parent) ? parent : undefined;
 }
 
 /** Of two snapshots in the same place, the one that was made later is the published one. */
@@ -101,18 +117,22 @@ function walkBack(nodes: ReadonlyMap<SnapshotId, Node>, whole: readonly Node[]):
 }
 
 /** `layers`: all of one database, at least one, sorted by id. */
-export function historyOf(layers: readonly FoundLayer[]): DatabaseHistory {
+export function historyOf(
+  layers: readonly FoundLayer[],
+  elsewhere: IsWholeElsewhere = () => false,
+): DatabaseHistory {
   const { database, databaseName } = layers.at(-1)!.description;
   const nodes = nodesOf(layers);
-  rankAll(nodes);
+  rankAll(nodes, elsewhere);
   const whole = [...nodes.values()].filter((node) => node.isWhole).sort(byAge);
   const nodesInChain = walkBack(nodes, whole).reverse();
   const chosen = new Set(nodesInChain);
-  const chain = nodesInChain.map((node, i) => ({
-    snapshot: node.id,
-    layers: node.layers,
-    isOnParent: i > 0 && node.parent === nodesInChain[i - 1]!.id,
-  }));
+  const chain = nodesInChain.map((node, i): ChainLink => {
+    const origin = originOf(nodes, node, elsewhere);
+    const isOnParent = i > 0 && node.parent === nodesInChain[i - 1]!.id;
+    const link = { snapshot: node.id, layers: node.layers, isOnParent };
+    return origin === undefined ? link : { ...link, origin };
+  });
   const leftOut = [...nodes.values()]
     .filter((node) => !chosen.has(node))
     .sort(byAge)

@@ -20,6 +20,7 @@ import {
   type UnusableObject,
 } from './layerCatalog.js';
 import { giveNames } from './names.js';
+import { Origins } from './origins.js';
 import { type Stack, StackBuilder } from './stacks.js';
 
 export interface RebuiltDatabase {
@@ -68,7 +69,7 @@ async function requireEmpty(metadata: MetadataStore): Promise<void> {
   });
 }
 
-function historiesOf(layers: readonly FoundLayer[]): DatabaseHistory[] {
+function historiesOf(layers: readonly FoundLayer[], origins: Origins): DatabaseHistory[] {
   const byDatabase = new Map<DatabaseId, FoundLayer[]>();
   for (const layer of layers) {
     const { database } = layer.record;
@@ -76,7 +77,8 @@ function historiesOf(layers: readonly FoundLayer[]): DatabaseHistory[] {
     if (list.length === 0) byDatabase.set(database, list);
     list.push(layer);
   }
-  return [...byDatabase.values()].map(historyOf);
+  const isWhole = (snapshot: SnapshotId): boolean => origins.isWhole(snapshot);
+  return [...byDatabase.values()].map((list) => historyOf(list, isWhole));
 }
 
 /** UUIDs of version 7 begin with the time at which they were made. */
@@ -86,12 +88,21 @@ function timeOf(id: SnapshotId) {
 
 class Rebuild {
   readonly #options: RebuildOptions;
+  readonly #stacks: StackBuilder;
+  readonly #origins: Origins;
   readonly #used = new Set<LayerId>();
   readonly #total: number;
   #done = 0;
 
-  constructor(options: RebuildOptions, histories: readonly DatabaseHistory[]) {
+  constructor(
+    options: RebuildOptions,
+    histories: readonly DatabaseHistory[],
+    stacks: StackBuilder,
+    origins: Origins,
+  ) {
     this.#options = options;
+    this.#stacks = stacks;
+    this.#origins = origins;
     this.#total = histories.reduce((sum, { chain }) => sum + chain.length, 0);
   }
 
@@ -136,12 +147,12 @@ class Rebuild {
     name: string,
     epoch: Epoch,
   ): Promise<void> {
-    const { metadata, objects, progress } = this.#options;
-    const stacks = new StackBuilder(objects);
+    const { metadata, progress } = this.#options;
     let parent: SnapshotId | undefined;
     let stack: Stack = [];
     for (const [i, link] of chain.entries()) {
-      stack = await stacks.stackOf(link, stack);
+      if (link.origin !== undefined) stack = await this.#origins.stackOf(link.origin);
+      stack = await this.#stacks.stackOf(link, stack);
       const { version, commitTime, files } = link.layers[0]!.description;
       const snapshot: SnapshotRecord = {
         id: link.snapshot,
@@ -158,7 +169,8 @@ class Rebuild {
       };
       const newLayers = stack.filter(({ record }) => !this.#used.has(record.id));
       const ids = stack.map(({ record }) => record.id);
-      const records = newLayers.map(({ record }) => record);
+      // Also those of an origin that comes later, or whose snapshot is not there again.
+      const records = newLayers.map(({ record }) => ({ ...record, database }));
       await metadata.publish({ snapshot, newLayers: records, stack: ids });
       for (const { id } of records) this.#used.add(id);
       parent = link.snapshot;
@@ -185,9 +197,11 @@ export async function rebuildMetadata(options: RebuildOptions): Promise<RebuildR
   const read = (done: number, total: number) => progress('layers read', done, total);
   const catalog = await readCatalog(objects, { verify, progress: read });
   requireLayers(catalog, objects);
-  const histories = historiesOf(catalog.layers);
+  const stacks = new StackBuilder(objects);
+  const origins = new Origins(catalog.layers, stacks);
+  const histories = historiesOf(catalog.layers, origins);
   const names = giveNames(histories);
-  const rebuild = new Rebuild(options, histories);
+  const rebuild = new Rebuild(options, histories, stacks, origins);
   const databases: RebuiltDatabase[] = [];
   for (const history of histories) {
     databases.push(await rebuild.add(history, names.get(history.database) ?? history.name));

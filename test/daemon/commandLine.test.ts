@@ -18,6 +18,9 @@ test('wrong usage: exit code 2, what is wrong, and where help is', async () => {
     [['snapshot', 'rename', 'db', '~1'], /missing/],
     [['ls', 'a', 'b'], /Unknown argument: b/],
     [['status', '--data-dir'], /data-dir/],
+    [['clone', 'mydb'], /missing: 1 given, 2 needed/],
+    [['restore', 'mydb'], /Missing required argument: at/],
+    [['undrop'], /missing/],
   ];
   for (const [words, message] of wrong) {
     const result = await runCommand(words);
@@ -40,6 +43,9 @@ test('wrong values are refused before anything happens', async () => {
     assert.equal(result.code, 2);
     assert.match(result.stderr, message);
   }
+  const wait = await runCommand(['restore', 'db', '--at', '~1', '--wait', '5']);
+  assert.equal(wait.code, 2);
+  assert.match(wait.stderr, /--wait: '5' is not a duration/);
   const both = await runCommand(['snapshot', 'db', '--name', 'a', '--at', '~1']);
   assert.equal(both.code, 2);
 });
@@ -55,6 +61,10 @@ test('--help and --version', async () => {
     'snapshot',
     'doctor',
     'bench',
+    'clone',
+    'restore',
+    'reset',
+    'undrop',
     'Examples:',
   ]) {
     assert.ok(help.stdout.includes(word), word);
@@ -80,6 +90,11 @@ test('what is not there: exit code 3', async () => {
     ['ls', 'mydb'],
     ['snapshot', 'mydb'],
     ['snapshot', 'list', 'mydb'],
+    ['clone', 'mydb', 'other'],
+    ['restore', 'mydb', '--at', '~1'],
+    ['reset', 'mydb'],
+    ['undrop', 'mydb'],
+    ['ls', '--dropped'],
   ]) {
     const result = await runCommand([...words, ...none]);
     assert.equal(result.code, 3, words.join(' '));

@@ -9,7 +9,7 @@ import { startControlServer } from '../../daemon/control/server.js';
 import { dataPaths } from '../../daemon/dataDirectory.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { silentLogger, systemClock } from '../../proto/ports.js';
-import { DATABASES, fakeCommands, SNAPSHOT } from './fakeCommands.js';
+import { DATABASES, DROPPED, FINDING, fakeCommands, SNAPSHOT, STORAGE } from './fakeCommands.js';
 
 const root = await mkdtemp(join(tmpdir(), 'openduck-control-'));
 after(() => rm(root, { recursive: true }));
@@ -74,6 +74,60 @@ test('snapshot commands: requests arrive, replies return, no name stays no name'
       list.map((snapshot) => snapshot.sequence),
       [3, 2],
     );
+  }));
+
+test('branches: requests arrive, replies return, what is left out stays so', () =>
+  withDaemon('branches', async ({ client }) => {
+    const cloned = await client.clone('mydb', undefined, 'other');
+    assert.deepEqual(cloned, { ...DATABASES[0]!, name: 'other' });
+    assert.equal((await client.clone('mydb', '~3', 'other')).damage, '~3');
+    const restored = await client.restore('mydb', '~1', 2 ** 40);
+    assert.deepEqual([restored.reason, restored.sequence], ['~1', 2 ** 40]);
+    assert.equal((await client.reset('mydb', 0)).sequence, 0);
+    assert.deepEqual(await client.listDropped(), DROPPED);
+    const back = await client.undrop('mydb', undefined, 'again');
+    assert.deepEqual(back, { ...DATABASES[0]!, name: 'again' });
+    assert.equal((await client.undrop('mydb', '3333', 'again')).damage, '3333');
+    await assert.rejects(client.restore('nope', '~1', 0), { code: 'NOT_FOUND' });
+  }));
+
+test('contents go through whole: ranges, imports, findings', () =>
+  withDaemon('contents', async ({ client }) => {
+    const content = await client.describeSnapshot('mydb', '~1');
+    const files = [{ suffix: '.duckdb', size: 2 ** 45 }];
+    assert.deepEqual(content, { snapshot: SNAPSHOT, files });
+    const bytes = await client.readSnapshot('mydb', '~1', '.duckdb', 2 ** 40, 7);
+    assert.equal(bytes.toString(), `~1.duckdb:${2 ** 40}+7`);
+    const request = { database: 'mydb', replace: true, source: 'ünïcode', files };
+    const owner = { mode: 0o644, uid: 1, gid: 2 };
+    const begun = await client.beginImport({ ...request, ...owner });
+    assert.deepEqual(begun, { id: 'mydb', positions: [2 ** 45] });
+    await client.appendImport('mydb', '.duckdb', 5 << 20, Buffer.alloc(5 << 20));
+    assert.equal((await client.finishImport('mydb', ['a', 'b'])).reason, 'a,b');
+    await client.abandonImport('mydb');
+    await assert.rejects(client.abandonImport('nope'), { code: 'NOT_FOUND' });
+    const { findings, databases } = await client.checkMetadata();
+    assert.deepEqual(findings, ['Ünïcode finding.']);
+    assert.deepEqual(databases, [{ id: DATABASES[0]!.id, name: 'mydb', dropped: true }]);
+    const layers = { database: DATABASES[0]!.id, from: 3, deep: true, repair: false };
+    assert.deepEqual(await client.checkLayers({ ...layers, backup: undefined }), {
+      position: 4,
+      total: 2 ** 40,
+      findings: [FINDING],
+    });
+  }));
+
+test('what is stored goes through whole', () =>
+  withDaemon('storage', async ({ client }) => {
+    assert.deepEqual(await client.databaseStorage(), STORAGE);
+    const [stored] = await client.snapshotStorage('mydb');
+    assert.deepEqual(stored, {
+      id: SNAPSHOT.id,
+      depth: 16,
+      uniqueBytes: 2 ** 40,
+      sharedBytes: 0,
+    });
+    await assert.rejects(client.snapshotStorage('nope'), { code: 'NOT_FOUND' });
   }));
 
 test('errors keep code, database and hint; defects are INTERNAL', () =>

@@ -2,9 +2,17 @@
  * An EngineCommands with one database `mydb` in memory, for tests of what stands before the
  * engine.
  */
-import type { DatabaseSummary, EngineCommands, SnapshotSummary } from '../../fs/engineCommands.js';
+
+import type { LayerFinding } from '../../fs/checking.js';
+import type {
+  DatabaseStorage,
+  DatabaseSummary,
+  DroppedSummary,
+  EngineCommands,
+  SnapshotSummary,
+} from '../../fs/engineCommands.js';
 import { OpenduckError } from '../../proto/errors.js';
-import { databaseId, snapshotId } from '../../proto/ids.js';
+import { databaseId, layerId, snapshotId } from '../../proto/ids.js';
 
 export const SNAPSHOT: SnapshotSummary = {
   id: snapshotId('01890000-0001-7aaa-8aaa-aaaaaaaaaaaa'),
@@ -54,6 +62,36 @@ export const DATABASES: readonly DatabaseSummary[] = [
   },
 ];
 
+export const DROPPED: readonly DroppedSummary[] = [
+  {
+    id: databaseId('33333333-3333-4333-8333-333333333333'),
+    name: 'mydb',
+    droppedAt: '2026-01-02T00:00:00.000Z',
+    committedAt: '2026-01-01T00:00:00.000Z',
+    head: SNAPSHOT.id,
+    size: 2 ** 45,
+  },
+  {
+    id: databaseId('44444444-4444-4444-8444-444444444444'),
+    name: 'empty',
+    droppedAt: '2026-01-02T00:00:00.000Z',
+    committedAt: undefined,
+    head: undefined,
+    size: 0,
+  },
+];
+
+export const STORAGE: readonly DatabaseStorage[] = [
+  {
+    id: DATABASES[0]!.id,
+    snapshots: 5,
+    layers: 17,
+    uniqueBytes: 2 ** 41,
+    sharedBytes: 2 ** 33,
+    leaseHolder: 'db1:/var/lib/openduck#1f0c2a9b',
+  },
+];
+
 function check(database: string): void {
   if (database === 'broken') throw new TypeError('a defect');
   if (database === 'mydb') return;
@@ -63,6 +101,15 @@ function check(database: string): void {
     cause: new Error('the cause'),
   });
 }
+
+export const FINDING: LayerFinding = {
+  layer: layerId('01890000-0002-7aaa-8aaa-aaaaaaaaaaaa'),
+  key: 'a/b.layer',
+  kind: 'data',
+  text: 'frame 3: checksum mismatch',
+  snapshots: [SNAPSHOT.id],
+  repaired: undefined,
+};
 
 export const fakeCommands: EngineCommands = {
   status: async () => ({
@@ -93,5 +140,62 @@ export const fakeCommands: EngineCommands = {
   warm: async (database, _when, from) => {
     check(database);
     return { position: from, total: from };
+  },
+  clone: async (database, when, name) => {
+    check(database);
+    return { ...DATABASES[0]!, name, damage: when };
+  },
+  restore: async (database, when, waitMs) => {
+    check(database);
+    return { ...SNAPSHOT, reason: when, sequence: waitMs };
+  },
+  reset: async (database, waitMs) => {
+    check(database);
+    return { ...SNAPSHOT, sequence: waitMs };
+  },
+  listDropped: async () => [...DROPPED],
+  undrop: async (database, id, name) => {
+    check(database);
+    return { ...DATABASES[0]!, name, damage: id };
+  },
+  describeSnapshot: async (database) => {
+    check(database);
+    return { snapshot: SNAPSHOT, files: [{ suffix: '.duckdb', size: 2 ** 45 }] };
+  },
+  readSnapshot: async (database, when, suffix, offset, length) => {
+    check(database);
+    return Buffer.from(`${when}${suffix}:${offset}+${length}`);
+  },
+  beginImport: async ({ database, files }) => {
+    check(database);
+    return { id: database, positions: files.map(({ size }) => size) };
+  },
+  appendImport: async (id, suffix, offset, bytes) => {
+    check(id);
+    if (suffix !== '.duckdb' || bytes.length !== offset) throw new TypeError('not what was sent');
+  },
+  finishImport: async (id, checksums) => {
+    check(id);
+    return { ...SNAPSHOT, reason: checksums.join() };
+  },
+  abandonImport: async (id) => check(id),
+  checkMetadata: async () => ({
+    findings: ['Ünïcode finding.'],
+    databases: [{ id: DATABASES[0]!.id, name: 'mydb', dropped: true }],
+  }),
+  checkLayers: async ({ from }) => ({ position: from + 1, total: 2 ** 40, findings: [FINDING] }),
+  diffSnapshots: async (database, before, _after, from) => {
+    check(database);
+    const change = { before: undefined, after: 2 ** 40, bytes: 1, blocks: 2, read: 3 };
+    return { position: from, total: 2 ** 41, files: [{ suffix: before, ...change }] };
+  },
+  removeSnapshot: async (database, when, named) => {
+    check(database);
+    return { ...SNAPSHOT, reason: `${when} ${named}` };
+  },
+  databaseStorage: async () => [...STORAGE],
+  snapshotStorage: async (database) => {
+    check(database);
+    return [{ id: SNAPSHOT.id, depth: 16, uniqueBytes: 2 ** 40, sharedBytes: 0 }];
   },
 };
