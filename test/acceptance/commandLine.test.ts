@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ListedDatabase, ListedSnapshot } from '../../daemon/storage.js';
 import { LedgerWriter, readLedgerAt } from '../harness/ledger.js';
 import type { MountFixture } from '../harness/mountFixture.js';
 import { isFuseMounted } from '../harness/mountTable.js';
@@ -123,7 +124,16 @@ acceptance('status and ls', { seconds: 60 }, async (scene) => {
   assert.deepEqual(status.databases.map((database) => database.name).sort(), ['one', 'two']);
   const listed = succeeded(await mount.cli(['ls', '--json']));
   assert.ok(listed.includes('"one"') && listed.includes('"two"'), listed);
-  JSON.parse(listed);
+  const { databases } = JSON.parse(listed) as { databases: ListedDatabase[] };
+  succeeded(await mount.cli(['snapshot', 'one']));
+  for (const listing of [databases, (await mount.status()).databases as ListedDatabase[]]) {
+    assert.ok(listing.every((each) => 'uniqueBytes' in each && each.leaseHolder === null));
+  }
+  const [one] = (await mount.status()).databases as ListedDatabase[];
+  assert.ok(one!.snapshots! >= 1 && one!.uniqueBytes! > 0 && one!.sharedBytes === 0);
+  const list = succeeded(await mount.cli(['snapshot', 'list', 'one', '--json']));
+  const [newest] = (JSON.parse(list) as { snapshots: ListedSnapshot[] }).snapshots;
+  assert.ok(newest!.depth! >= 1 && newest!.uniqueBytes! + newest!.sharedBytes! > 0);
   assert.match(succeeded(await mount.cli(['ls'])), /one[\s\S]*two/);
   assert.match(succeeded(await mount.cli(['status'])), /one[\s\S]*two/);
   const unknown = await mount.cli(['ls', 'three']);

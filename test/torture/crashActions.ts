@@ -1,6 +1,8 @@
 /**
  * What the crash harness does to databases, each action together with its effect on the model.
  */
+
+import { takeSnapshot } from '../../fs/database/takeSnapshot.js';
 import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { RECORD_HEADER_BYTES } from '../../layers/segmentFormat.js';
 import type { SnapshotRecord } from '../../metadata/store.js';
@@ -193,7 +195,7 @@ export class Actions {
     for (const [name, version] of model.named) {
       if (version === model.head) model.named.delete(name);
     }
-    const done = await entry.publisher.takeSnapshot(label);
+    const done = await takeSnapshot(entry.publisher, this.world.metadata, label);
     this.#published(model, done);
     model.named.set(label, done!.version);
   }

@@ -5,11 +5,14 @@
  */
 import { requireStack } from '../../metadata/invariants.js';
 import type {
+  DatabaseMeasure,
   DatabaseRecord,
   LayerRecord,
   Lease,
   MetadataStore,
+  NewDatabase,
   Publication,
+  SnapshotMeasure,
   SnapshotRecord,
   Subscription,
 } from '../../metadata/store.js';
@@ -20,8 +23,10 @@ import {
   type WallTime,
   wallTime,
 } from '../../proto/ids.js';
+import { databaseMeasures, snapshotMeasures } from './crashMeasure.js';
 import {
   acquireLease,
+  branchDatabase,
   check,
   EMPTY_METADATA,
   holds,
@@ -37,7 +42,9 @@ import {
   requireDatabase,
   requireFreeName,
   requireSnapshot,
+  restoreSnapshot,
   snapshotsOf,
+  undropDatabase,
   withDatabase,
   withStack,
 } from './crashMetadataState.js';
@@ -97,12 +104,13 @@ export class CrashMetadata implements MetadataStore {
     return this.#run(operation, (state) => [work(state), undefined]);
   }
 
-  createDatabase(database: { id: DatabaseId; name: string; createdAt: WallTime }): Promise<void> {
+  createDatabase(database: NewDatabase): Promise<void> {
     return this.#write('createDatabase', (state) => {
       if (liveNamed(state, database.name) !== undefined || state.databases.has(database.id)) {
         refuse('ALREADY_EXISTS', `database '${database.name}' exists already`);
       }
-      return withDatabase(state, { ...database, head: undefined, droppedAt: undefined });
+      const rest = { head: undefined, droppedAt: undefined, branchedFrom: undefined };
+      return withDatabase(state, { ...database, ...rest });
     });
   }
 
@@ -218,6 +226,26 @@ export class CrashMetadata implements MetadataStore {
     return { close: async () => {} };
   }
 
+  branchDatabase(database: NewDatabase, first: SnapshotRecord, from: SnapshotId): Promise<void> {
+    return this.#write('branchDatabase', (state) => branchDatabase(state, database, first, from));
+  }
+
+  restoreSnapshot(snapshot: SnapshotRecord, from: SnapshotId): Promise<void> {
+    return this.#write('restoreSnapshot', (state) => restoreSnapshot(state, snapshot, from));
+  }
+
+  listDropped(): Promise<DatabaseRecord[]> {
+    return this.#read('listDropped', ({ databases }) =>
+      [...databases.values()]
+        .filter((d) => d.droppedAt !== undefined)
+        .sort((a, b) => b.droppedAt! - a.droppedAt! || (a.id < b.id ? 1 : -1)),
+    );
+  }
+
+  undropDatabase(id: DatabaseId, name: string): Promise<void> {
+    return this.#write('undropDatabase', (state) => undropDatabase(state, id, name));
+  }
+
   check(): Promise<string[]> {
     return this.#read('check', check);
   }
@@ -225,5 +253,58 @@ export class CrashMetadata implements MetadataStore {
   async close(): Promise<void> {
     await this.#turn;
     this.#closed = true;
+  }
+
+  listEveryDatabase(): Promise<DatabaseRecord[]> {
+    return this.#read('listEveryDatabase', ({ databases }) =>
+      [...databases.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    );
+  }
+
+  listLayers(database: DatabaseId): Promise<LayerRecord[]> {
+    return this.#read('listLayers', (state) => {
+      const ids = snapshotsOf(state, database).flatMap(({ id }) => state.stacks.get(id) ?? []);
+      return [...new Set(ids)].sort().map((id) => state.layers.get(id)!);
+    });
+  }
+
+  snapshotsOver(database: DatabaseId, layer: LayerId): Promise<SnapshotId[]> {
+    return this.#read('snapshotsOver', (state) =>
+      snapshotsOf(state, database)
+        .filter(({ id }) => state.stacks.get(id)?.includes(layer))
+        .sort((a, b) => b.sequence - a.sequence)
+        .map(({ id }) => id),
+    );
+  }
+
+  removeSnapshot(id: SnapshotId, named: boolean): Promise<void> {
+    return this.#write('removeSnapshot', (state) => {
+      const { database, name } = requireSnapshot(state, id);
+      if (requireDatabase(state, database).head === id) refuse('INVALID_ARGUMENT', 'newest');
+      if (name !== undefined && !named) refuse('BUSY', `kept under the name '${name}'`);
+      const without = <V>(map: ReadonlyMap<SnapshotId, V>) =>
+        new Map([...map].filter(([key]) => key !== id));
+      return { ...state, snapshots: without(state.snapshots), stacks: without(state.stacks) };
+    });
+  }
+
+  measureDatabases(): Promise<DatabaseMeasure[]> {
+    return this.#read('measureDatabases', (state) => databaseMeasures(state, this.now()));
+  }
+
+  measureSnapshots(database: DatabaseId): Promise<SnapshotMeasure[]> {
+    return this.#read('measureSnapshots', (state) => snapshotMeasures(state, database));
+  }
+
+  snapshotsBelow(
+    database: DatabaseId,
+    sequence: number | undefined,
+    limit: number,
+  ): Promise<SnapshotRecord[]> {
+    return this.#read('snapshotsBelow', (state) =>
+      snapshotsOf(state, database)
+        .filter((snapshot) => sequence === undefined || snapshot.sequence < sequence)
+        .slice(0, limit),
+    );
   }
 }

@@ -2,11 +2,18 @@
  * The states of the metadata double, and the transactions that lead from one to the next, as pure
  * functions. They keep the invariants by the same functions as the real store.
  */
-import { brokenHistory, brokenNames, requirePublication } from '../../metadata/invariants.js';
+import {
+  brokenHistory,
+  brokenNames,
+  requireFirst,
+  requirePublication,
+  requireSameContent,
+} from '../../metadata/invariants.js';
 import type {
   DatabaseRecord,
   LayerRecord,
   Lease,
+  NewDatabase,
   Publication,
   SnapshotRecord,
 } from '../../metadata/store.js';
@@ -143,6 +150,44 @@ export function renameDatabase(
   if (replaced?.id === id) return state;
   const base = replaced ? withDatabase(state, { ...replaced, droppedAt: at }) : state;
   return withDatabase(base, { ...database, name });
+}
+
+export function branchDatabase(
+  state: MetadataState,
+  created: NewDatabase,
+  first: SnapshotRecord,
+  from: SnapshotId,
+): MetadataState {
+  const source = requireSnapshot(state, from);
+  requireSameContent(requireDatabase(state, source.database), source, first);
+  if (liveNamed(state, created.name) !== undefined || state.databases.has(created.id)) {
+    refuse('ALREADY_EXISTS', `database '${created.name}' exists already`);
+  }
+  if (state.snapshots.has(first.id)) refuse('ALREADY_EXISTS', `snapshot ${first.id} exists`);
+  const database = { ...created, head: first.id, droppedAt: undefined, branchedFrom: from };
+  const stack = state.stacks.get(from) ?? [];
+  requireFirst(database, first, stack);
+  const next = withStack(withDatabase(state, database), first.id, [], stack);
+  return { ...next, snapshots: put(next.snapshots, [[first.id, first]]) };
+}
+
+export function restoreSnapshot(
+  state: MetadataState,
+  snapshot: SnapshotRecord,
+  from: SnapshotId,
+): MetadataState {
+  const source = requireSnapshot(state, from);
+  requireSameContent(requireDatabase(state, source.database), source, snapshot);
+  return publish(state, { snapshot, newLayers: [], stack: state.stacks.get(from) ?? [] });
+}
+
+export function undropDatabase(state: MetadataState, id: DatabaseId, name: string): MetadataState {
+  const database = requireDatabase(state, id);
+  if (database.droppedAt === undefined) {
+    refuse('ALREADY_EXISTS', `database '${database.name}' is not dropped`);
+  }
+  if (liveNamed(state, name) !== undefined) refuse('ALREADY_EXISTS', `'${name}' exists already`);
+  return withDatabase(state, { ...database, name, droppedAt: undefined });
 }
 
 export function acquireLease(

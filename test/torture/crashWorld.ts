@@ -12,7 +12,7 @@ import type { EngineDatabase } from '../../fs/engineOptions.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
 import type { ObjectStore } from '../../layers/objectStore.js';
 import { SourceTable } from '../../layers/sources.js';
-import type { SnapshotRecord } from '../../metadata/store.js';
+import type { MetadataStore, SnapshotRecord } from '../../metadata/store.js';
 import { type MonotonicTime, wallTime } from '../../proto/ids.js';
 import { type Clock, type Logger, silentLogger } from '../../proto/ports.js';
 import { type SeededRandom, seededRandom } from '../harness/seeds.js';
@@ -139,7 +139,7 @@ export async function readHead({ database }: EngineDatabase): Promise<Map<string
 
 /** All files of a snapshot, from its layers alone: also of a dropped database. */
 export async function readSnapshot(
-  { objects, metadata }: Pick<World, 'objects' | 'metadata'>,
+  { objects, metadata }: { objects: ObjectStore; metadata: MetadataStore },
   snapshot: SnapshotRecord,
 ): Promise<Map<string, Buffer>> {
   const sources = new SourceTable();

@@ -8,7 +8,14 @@ import { CrashDisk } from './crashDisk.js';
 import { CrashMetadata } from './crashMetadata.js';
 import { type MetadataState, snapshotsOf } from './crashMetadataState.js';
 import { difference } from './crashModel.js';
-import { killWorld, makeWorld, readHead, readSnapshot, type World } from './crashWorld.js';
+import {
+  killWorld,
+  makeWorld,
+  readHead,
+  readSnapshot,
+  SimulatedClock,
+  type World,
+} from './crashWorld.js';
 import {
   armDisk,
   armMetadata,
@@ -66,6 +73,7 @@ class Run {
   readonly #fuse: Fuse;
   readonly #base: Base;
   #world!: World;
+  #clock: SimulatedClock | undefined;
   #now: Holdings;
   /** Contents of snapshots by id, as they were first seen. */
   readonly #snapshots = new Map<string, ReadonlyMap<string, Buffer>>();
@@ -98,7 +106,10 @@ class Run {
     armMetadata({ metadata }, this.#fuse);
     const wrapObjects = (store: World['objects']) => faultyObjects(store, this.#fuse);
     const seed = this.#seed + 100 * ++this.#remounts;
-    const make = () => makeWorld({ disk, metadata, seed, wrapObjects });
+    // Time goes on, so that what is dropped later is so by its time too.
+    const clock = new SimulatedClock(this.#clock?.now());
+    this.#clock = clock;
+    const make = () => makeWorld({ disk, metadata, seed, clock, wrapObjects });
     this.#world = await make().catch((error: unknown) => {
       this.#requireExpected(error);
       return make();
@@ -130,6 +141,7 @@ class Run {
       const loading = step.powerCut || step.name === 'load';
       const accepted = [this.#now, ...step.between, step.after];
       if (loading) await this.#powerCut();
+      else if (step.loads && damaged !== undefined) await this.#remount(step, accepted);
       else if (this.#logFailed()) await this.#remount(step, accepted);
       else await this.#check(accepted);
     }

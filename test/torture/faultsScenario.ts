@@ -23,6 +23,8 @@ export interface Step {
   readonly durable?: boolean;
   /** The machine loses power first, and comes up again in `run`. */
   readonly powerCut?: boolean;
+  /** A database is loaded: what cannot be read then needs another mount. */
+  readonly loads?: boolean;
 }
 
 const ATTRIBUTES = { mode: 0o644, uid: 0, gid: 0, modified: wallTime(1) };
@@ -57,6 +59,9 @@ function overwritten(before: Buffer | undefined, offset: number, bytes: Buffer):
 class Script {
   readonly steps: Step[] = [];
   #now: Holdings;
+  /** Of named snapshots, by `DATABASE@NAME`. */
+  readonly #named = new Map<string, SetState>();
+  readonly #dropped = new Map<string, SetState>();
 
   constructor(start: Holdings) {
     this.#now = start;
@@ -156,6 +161,7 @@ class Script {
   }
 
   publish(name: string, label?: string): void {
+    if (label !== undefined) this.#named.set(`${name}@${label}`, this.#now.get(name)!);
     this.step(`snapshot ${label ?? ''} of ${name}`, async ({ engine }) => {
       await engine.commands.takeSnapshot(name, label);
     });
@@ -179,7 +185,44 @@ class Script {
     this.step(`rename database ${from} to ${to}`, run, after);
   }
 
+  clone(from: string, label: string | undefined, to: string): void {
+    const files = label === undefined ? this.#now.get(from) : this.#named.get(`${from}@${label}`);
+    const run = async ({ engine }: World) => {
+      if (engine.find(to) === undefined) await engine.commands.clone(from, label, to);
+    };
+    this.step(`clone ${from}@${label ?? ''} as ${to}`, run, this.#with(to, files!));
+  }
+
+  restore(name: string, label: string): void {
+    const after = this.#with(name, this.#named.get(`${name}@${label}`)!);
+    const run = async ({ engine }: World) => {
+      await engine.get(name).publisher.settle();
+      await engine.commands.restore(name, label, 0);
+    };
+    this.step(`restore ${name} to ${label}`, run, after);
+  }
+
+  reset(name: string, origin: string): void {
+    const after = this.#with(name, this.#named.get(origin)!);
+    const run = async ({ engine }: World) => {
+      await engine.get(name).publisher.settle();
+      await engine.commands.reset(name, 0);
+    };
+    this.step(`reset ${name}`, run, after);
+  }
+
+  undrop(name: string): void {
+    const after = this.#with(name, this.#dropped.get(name)!);
+    const run = async ({ engine }: World) => {
+      if (engine.find(name) === undefined) await engine.commands.undrop(name, undefined, name);
+    };
+    const what = `undrop ${name}`;
+    this.steps.push({ name: what, run, after, between: [], loads: true });
+    this.#now = after;
+  }
+
   drop(name: string): void {
+    this.#dropped.set(name, this.#now.get(name)!);
     const after = new Map(this.#now);
     after.delete(name);
     const run = async ({ engine }: World) => {
@@ -188,6 +231,24 @@ class Script {
     };
     this.step(`drop ${name}`, run, after);
   }
+}
+
+/** Clones, restores, drops that are taken back; each with changes before and after. */
+function branches(script: Script): void {
+  script.undrop('third');
+  script.write('third', '.duckdb', 100, 500);
+  script.clone('duck', 'second', 'branch');
+  script.clone('third', undefined, 'other');
+  script.write('branch', '.duckdb', 0, 700);
+  script.write('duck', '.duckdb', 200, 700);
+  script.restore('duck', 'second');
+  script.write('duck', '.duckdb.wal', 300, 100);
+  script.powerCut();
+  script.reset('branch', 'duck@second');
+  script.write('branch', '.duckdb', 900, 100);
+  script.publish('branch');
+  script.powerCut();
+  script.write('other', '.duckdb', 0, 50);
 }
 
 /** Everything that the storage does, once; `duck` begins with so many layers that it compacts. */
@@ -216,5 +277,6 @@ export function scenario(start: Holdings): readonly Step[] {
   script.write('duck', '.duckdb', 0, 100);
   script.powerCut();
   script.write('duck', '.duckdb', 50, 100);
+  branches(script);
   return script.steps;
 }

@@ -60,7 +60,7 @@ async function portsOn(disk: MemoryDisk, random: SeededRandom): Promise<Assembly
 
 const load = (ports: AssemblyPorts): Promise<AssembledDatabase> => {
   const record = { id: ID, name: 'duck', head: undefined, createdAt: wallTime(1) };
-  return loadDatabase({ ...record, droppedAt: undefined }, ports);
+  return loadDatabase({ ...record, droppedAt: undefined, branchedFrom: undefined }, ports);
 };
 
 interface Log {

@@ -115,6 +115,15 @@ const SEQUENCES: Readonly<Record<string, readonly Operation[]>> = {
     ...does(1, open(0, main, RDWR), lock(0, LockType.WRITE), { op: 'unlink', name: main }),
     ...does(2, write(0, 1539), { op: 'ftruncate', slot: 0, size: 7 }),
   ],
+  'who writes a removed database goes on after a change of its size': [
+    ...does(0, open(0, main, WRONLY | CREAT)),
+    ...does(1, open(0, main, RDWR)),
+    ...does(2, open(0, main, RDWR), write(0, 9773)),
+    ...does(0, { op: 'unlink', name: main }, { op: 'fsync', slot: 0 }),
+    // By then its last snapshot is published, and the database let go.
+    ...does(2, ...Array.from({ length: 300 }, (): Action => ({ op: 'fstat', slot: 0 }))),
+    ...does(1, { op: 'ftruncate', slot: 0, size: 76 }, write(0, 3304)),
+  ],
 };
 
 acceptance('sequences that once failed', { seconds: 60 }, async (scene) => {
