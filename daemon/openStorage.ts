@@ -14,8 +14,6 @@ import { type KnownMetadataPlace, rememberStores, type StoreLocations } from './
 
 export interface OpenStorage {
   readonly engine: Engine;
-  /** Of the objects in S3; undefined when the objects are local. */
-  readonly cache: CachedObjectStore | undefined;
   /** Who we are in writer leases. */
   readonly holder: string;
   /** Publishes everything and closes all, also after an error, which it throws. */
@@ -170,7 +168,7 @@ export async function openStorage(
       storedObjects: plain,
     });
     closers.unshift(() => engine.close());
-    return { engine, cache, holder, close: () => closeAll(closers) };
+    return { engine, holder, close: () => closeAll(closers) };
   } catch (error) {
     await closeAll(closers).catch(() => {}); // the first error is the one to tell
     throw error;

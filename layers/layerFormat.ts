@@ -11,6 +11,7 @@ import { ByteReader, ByteWriter } from '../proto/byteCursor.js';
 import { OpenduckError } from '../proto/errors.js';
 import type { DatabaseId, LayerId, WallTime } from '../proto/ids.js';
 import { databaseId, fileId, layerId, snapshotId, versionNumber, wallTime } from '../proto/ids.js';
+import { uuidBytes, uuidText } from '../proto/uuid.js';
 import { checksum64 } from './checksum.js';
 import type { LayerDescription, LayerFile, LayerHole } from './layer.js';
 import {
@@ -69,16 +70,6 @@ export interface LayerTrailer {
 
 function corrupt(what: string, message: string): OpenduckError {
   return new OpenduckError('CORRUPT', `${what}: ${message}`);
-}
-
-function uuidBytes(uuid: string): Buffer {
-  return Buffer.from(uuid.replaceAll('-', ''), 'hex');
-}
-
-function uuidText(bytes: Buffer): string {
-  const hex = bytes.toString('hex');
-  const parts = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20)];
-  return [...parts, hex.slice(20)].join('-');
 }
 
 /** The bytes between the fields of this version: anything but zeros is not ours. */

@@ -9,6 +9,7 @@
  */
 import { OpenduckError } from '../proto/errors.js';
 import { checkedNumber, type DatabaseId, databaseId, type FileId, fileId } from '../proto/ids.js';
+import { uuidBytes, uuidText } from '../proto/uuid.js';
 import { checksum64 } from './checksum.js';
 
 export const SEGMENT_FORMAT_VERSION = 1;
@@ -76,7 +77,7 @@ export function encodeSegmentHeader(header: SegmentHeader): Buffer {
   SEGMENT_MAGIC.copy(b, 0);
   b.writeUInt32LE(SEGMENT_FORMAT_VERSION, 8);
   b.writeUInt32LE(SEGMENT_HEADER_BYTES, 12);
-  Buffer.from(header.database.replaceAll('-', ''), 'hex').copy(b, 16);
+  uuidBytes(header.database).copy(b, 16);
   b.writeBigUInt64LE(BigInt(header.number), 32);
   b.writeBigUInt64LE(header.salt, 40);
   b.writeBigUInt64LE(checksum64(b.subarray(0, 56)), 56);
@@ -100,8 +101,7 @@ export function decodeSegmentHeader(b: Buffer, what: string): SegmentHeader {
   if (b.readUInt32LE(12) !== SEGMENT_HEADER_BYTES || b.readBigUInt64LE(48) !== 0n) {
     throw new OpenduckError('CORRUPT', `${what}: header of another length, or reserved bytes set`);
   }
-  const hex = b.toString('hex', 16, 32);
-  const uuid = hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  const uuid = uuidText(b.subarray(16, 32));
   return {
     database: databaseId(uuid),
     number: checkedNumber(b.readBigUInt64LE(32), `${what}: number`),

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type MonotonicTime, type WallTime, wallTime } from './ids.js';
+import { uuidText } from './uuid.js';
 
 export interface Clock {
   /** Wall clock. */
@@ -57,6 +58,5 @@ export function uuidV7(clock: Clock, random: Random): string {
   b.writeUIntBE(clock.now(), 0, 6);
   b[6] = (b[6]! & 0x0f) | 0x70;
   b[8] = (b[8]! & 0x3f) | 0x80;
-  const hex = b.toString('hex');
-  return [8, 12, 16, 20, 32].map((end, i) => hex.slice([0, 8, 12, 16, 20][i], end)).join('-');
+  return uuidText(b);
 }

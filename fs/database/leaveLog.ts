@@ -2,6 +2,7 @@
 import { RecordType } from '../../layers/segmentFormat.js';
 import type { SnapshotRecord } from '../../metadata/store.js';
 import { OpenduckError } from '../../proto/errors.js';
+import { uuidBytes } from '../../proto/uuid.js';
 import type { Published } from './compaction.js';
 import type { Database } from './database.js';
 import { Generation } from './generation.js';
@@ -14,10 +15,9 @@ export async function seal(
   neededFrom: number,
 ): Promise<void> {
   const { log } = database;
-  const uuid = Buffer.from(snapshot.id.replaceAll('-', ''), 'hex');
   // What is being written now could be torn, and the cut would take the record along.
   while (database.writing) await log.settled();
-  log.append(RecordType.SEALED, { a: snapshot.version, b: neededFrom }, uuid);
+  log.append(RecordType.SEALED, { a: snapshot.version, b: neededFrom }, uuidBytes(snapshot.id));
   await log.sync();
 }
 

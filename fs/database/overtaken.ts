@@ -9,6 +9,7 @@ import { RecordType } from '../../layers/segmentFormat.js';
 import { type RecoveredLog, recoverLog } from '../../layers/segmentRecovery.js';
 import type { DatabaseRecord, SnapshotRecord } from '../../metadata/store.js';
 import { type Epoch, type SnapshotId, snapshotId, versionNumber } from '../../proto/ids.js';
+import { uuidText } from '../../proto/uuid.js';
 import type { AssemblyPorts } from './assemble.js';
 import type { NotedLease } from './logDirectory.js';
 import { carriesVersion } from './replay.js';
@@ -83,17 +84,9 @@ function summaryOf(records: RecoveredLog['records'], began: SnapshotId | undefin
   let version = 0;
   for (const { header, payload, intact } of records) {
     if (carriesVersion(header.type)) version = Math.max(version, header.a);
-    if (header.type === RecordType.SEALED && intact) sealed = snapshotOf(payload!);
+    if (header.type === RecordType.SEALED && intact) sealed = snapshotId(uuidText(payload!));
   }
   return { bases: [began, sealed], version };
-}
-
-/** 16 bytes → the text of a UUID. */
-function snapshotOf(payload: Buffer): SnapshotId {
-  const hex = payload.toString('hex');
-  return snapshotId(
-    [8, 12, 16, 20, 32].map((end, i) => hex.slice([0, 8, 12, 16, 20][i], end)).join('-'),
-  );
 }
 
 async function leaveOvertaken(
