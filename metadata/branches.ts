@@ -62,8 +62,27 @@ export async function undropDatabase(
       database: database.name,
     });
   }
+  if (database.head === undefined) await requireUncollected(trx, database);
   await requireFreeDatabaseName(trx, name);
   await trx.updateTable('database').set({ name, dropped_at: null }).where('id', '=', id).execute();
+}
+
+/** A database without a head never had a commit, or garbage collection has taken all it had. */
+async function requireUncollected(
+  trx: Transaction<Schema>,
+  { id, name }: DatabaseRecord,
+): Promise<void> {
+  const taken = await trx
+    .selectFrom('tombstone')
+    .select('layer')
+    .where('database', '=', id)
+    .limit(1)
+    .executeTakeFirst();
+  if (taken === undefined) return;
+  throw new OpenduckError('NOT_FOUND', `garbage collection has taken database '${name}'`, {
+    database: name,
+    hint: 'It was dropped too long ago; only a copy outside can bring it back.',
+  });
 }
 
 /** The one that was dropped last first. */

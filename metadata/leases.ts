@@ -7,6 +7,7 @@ import type { Kysely, Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import { type DatabaseId, epoch, type WallTime, wallTime } from '../proto/ids.js';
 import { lockDatabase } from './databases.js';
+import { pinOvertaken } from './retention/pins.js';
 import { decodeLease } from './rows.js';
 import type { Schema } from './schema.js';
 import type { Lease } from './store.js';
@@ -63,6 +64,10 @@ export async function acquireLease(
         `whose lease runs until ${formatTime(current.expiresAt)}`,
       { database: database.name, hint: 'Wait until that writer is done, or write there.' },
     );
+  }
+  const isOvertaking = current !== undefined && current.holder !== holder;
+  if (isOvertaking && current.expiresAt !== RELEASED) {
+    await pinOvertaken(trx, database, current.holder, now);
   }
   const lease: Lease = {
     database: id,

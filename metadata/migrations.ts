@@ -7,6 +7,7 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import type { Logger } from '../proto/ports.js';
+import { createRetention } from './retention/tables.js';
 import { wholeNumber } from './rows.js';
 import type { Schema } from './schema.js';
 
@@ -104,6 +105,7 @@ export const MIGRATIONS: readonly Migration[] = [
       await trx.schema.alterTable('database').addColumn('branched_from', 'text').execute();
     },
   },
+  { version: 3, name: 'retention', up: createRetention },
 ];
 
 /** What migrations need of an engine that SQL has no common words for. */

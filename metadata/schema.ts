@@ -4,10 +4,11 @@
  * Created by migrations.ts; turned into records by rows.ts.
  */
 import type { ColumnType } from 'kysely';
+import type { RetentionSchema } from './retention/tables.js';
 
 /** A bigint column. Postgres hands it out as text, so that no bit is lost. */
-type Whole = ColumnType<number | string, number, number>;
-type WholeOrNull = ColumnType<number | string | null, number | null, number | null>;
+export type Whole = ColumnType<number | string, number, number>;
+export type WholeOrNull = ColumnType<number | string | null, number | null, number | null>;
 
 export interface DatabaseTable {
   readonly id: string;
@@ -71,7 +72,7 @@ export interface SchemaVersionTable {
   readonly name: string;
 }
 
-export interface Schema {
+export interface Schema extends RetentionSchema {
   readonly database: DatabaseTable;
   readonly snapshot: SnapshotTable;
   readonly layer: LayerTable;

@@ -7,6 +7,7 @@ import type { DatabaseId, LayerId, SnapshotId } from '../proto/ids.js';
 import { lockDatabase } from './databases.js';
 import { requireFirst, requirePublication, requireStack } from './invariants.js';
 import { newestLease } from './leases.js';
+import { requireLiving } from './retention/tombstones.js';
 import {
   decodeLayer,
   decodeSnapshot,
@@ -145,7 +146,10 @@ async function requireFreeName(
   );
 }
 
-/** See invariants.ts for what is required. A dropped database can be published to. */
+/**
+ * See invariants.ts for what is required, and STALE as in `replaceStack`. A dropped database can be
+ * published to.
+ */
 export async function publish(trx: Transaction<Schema>, publication: Publication): Promise<void> {
   const { snapshot, newLayers, stack } = publication;
   const database = await lockDatabase(trx, snapshot.database);
@@ -170,16 +174,18 @@ export async function publish(trx: Transaction<Schema>, publication: Publication
     await requireFreeName(trx, database, snapshot.id, snapshot.name);
   }
   await insertLayers(trx, newLayers);
-  await insertHead(trx, snapshot, stack);
+  await insertHead(trx, database, snapshot, stack);
 }
 
 async function insertHead(
   trx: Transaction<Schema>,
+  database: DatabaseRecord,
   snapshot: SnapshotRecord,
   stack: readonly LayerId[],
 ): Promise<void> {
   await trx.insertInto('snapshot').values(encodeSnapshot(snapshot)).execute();
   await insertStack(trx, snapshot.id, stack);
+  await requireLiving(trx, database, stack);
   await trx
     .updateTable('database')
     .set({ head: snapshot.id })
@@ -194,13 +200,14 @@ export async function insertFirst(
   snapshot: SnapshotRecord,
   stack: readonly LayerId[],
 ): Promise<void> {
-  requireFirst(await lockDatabase(trx, database), snapshot, stack);
-  await insertHead(trx, snapshot, stack);
+  const record = await lockDatabase(trx, database);
+  requireFirst(record, snapshot, stack);
+  await insertHead(trx, record, snapshot, stack);
 }
 
 /**
- * Resolves to the snapshot's database. Throws BUSY when the stack is not `expected`, NOT_FOUND,
- * CORRUPT. Old layers stay known.
+ * Resolves to the snapshot's database. Throws BUSY when the stack is not `expected`, STALE when
+ * garbage collection has one of the layers, NOT_FOUND, CORRUPT. Old layers stay known.
  */
 export async function replaceStack(
   trx: Transaction<Schema>,
@@ -226,6 +233,7 @@ export async function replaceStack(
   await insertLayers(trx, newLayers);
   await trx.deleteFrom('snapshot_layer').where('snapshot', '=', id).execute();
   await insertStack(trx, id, stack);
+  await requireLiving(trx, database, stack);
   return owner;
 }
 

@@ -26,6 +26,8 @@ import * as leases from './leases.js';
 import { measureDatabases, measureSnapshots } from './measure.js';
 import { removeSnapshot } from './removal.js';
 import { resolveSnapshot } from './resolve.js';
+import type { RetentionStore } from './retention/port.js';
+import { SqlRetention } from './retention/sqlRetention.js';
 import type { Schema } from './schema.js';
 import * as snapshots from './snapshots.js';
 import type {
@@ -64,6 +66,7 @@ export interface SqlEngine {
 
 export class SqlStore implements MetadataStore {
   readonly shared: boolean;
+  readonly retention: RetentionStore;
   readonly #db: Kysely<Schema>;
   readonly #engine: SqlEngine;
   #closing: Promise<void> | undefined;
@@ -73,6 +76,12 @@ export class SqlStore implements MetadataStore {
     this.shared = engine.shared;
     this.#db = engine.db;
     this.#engine = engine;
+    this.retention = new SqlRetention({
+      write: (doing, work) => this.#write(doing, work),
+      read: (doing, work) => this.#read(doing, work),
+      now: engine.now,
+      shared: engine.shared,
+    });
   }
 
   async #translated<T>(doing: string, work: () => Promise<T>): Promise<T> {

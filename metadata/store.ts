@@ -7,7 +7,8 @@
  * of hosts differ.
  *
  * Errors: NOT_FOUND, ALREADY_EXISTS, LEASE_LOST, BUSY (lease held elsewhere, parent is not the head
- * any more), CORRUPT (an invariant would be broken), DISK_FULL, UNAVAILABLE (the store cannot be
+ * any more), STALE (garbage collection has a layer that was referred to), CORRUPT (an invariant
+ * would be broken), DISK_FULL, UNAVAILABLE (the store cannot be
  * reached; a change that was under way may have happened: read again), IO.
  */
 import type {

@@ -7,10 +7,10 @@ import { wallTime } from '../../proto/ids.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { metadataError } from '../errors.js';
 import { migrate, type SchemaAccess } from '../migrations.js';
+import type { MetadataWithRetention } from '../retention/port.js';
 import { wholeNumber } from '../rows.js';
 import type { Schema } from '../schema.js';
 import { SqlStore } from '../sqlStore.js';
-import type { MetadataStore } from '../store.js';
 import { CHANNEL_OF_SCHEMA, Changes } from './changes.js';
 import { postgresDialect } from './dialect.js';
 import { describePostgresUrl, parsePostgresUrl } from './url.js';
@@ -59,7 +59,7 @@ async function warnOfLoss(db: Kysely<Schema>, where: string, logger: Logger): Pr
  * by a newer openduck-fuse), NOT_PERMITTED, NOT_FOUND (no such Postgres database or schema),
  * UNSUPPORTED (too old, or not UTF8), DISK_FULL, IO.
  */
-export async function openPostgresStore(options: PostgresOptions): Promise<MetadataStore> {
+export async function openPostgresStore(options: PostgresOptions): Promise<MetadataWithRetention> {
   const { url, clock, logger } = options;
   const { config, unverified } = parsePostgresUrl(url);
   const where = describePostgresUrl(url);

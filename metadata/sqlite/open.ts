@@ -10,9 +10,9 @@ import { OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { metadataError } from '../errors.js';
 import { migrate } from '../migrations.js';
+import type { MetadataWithRetention } from '../retention/port.js';
 import type { Schema } from '../schema.js';
 import { SqlStore } from '../sqlStore.js';
-import type { MetadataStore } from '../store.js';
 import { type SqliteDatabase, sqliteDialect } from './dialect.js';
 import { sqliteEngine, sqliteSchema } from './engine.js';
 
@@ -78,7 +78,7 @@ export async function openSqliteStore(
   path: string,
   clock: Clock,
   logger: Logger,
-): Promise<MetadataStore> {
+): Promise<MetadataWithRetention> {
   const doing = `open ${path}`;
   let database: SqliteDatabase;
   try {
