@@ -7,12 +7,14 @@ import { cloneCommand } from './commands/clone.js';
 import { doctorCommand } from './commands/doctor.js';
 import { exportCommand } from './commands/export.js';
 import { fsckCommand } from './commands/fsck.js';
+import { gcCommand } from './commands/gc.js';
 import { importCommand } from './commands/import.js';
 import { lsCommand } from './commands/ls.js';
 import { mountCommand } from './commands/mount.js';
 import { rebuildMetadataCommand } from './commands/rebuildMetadata.js';
 import { recoverCommand } from './commands/recover.js';
 import { resetCommand, restoreCommand } from './commands/restore.js';
+import { retentionCommand } from './commands/retention.js';
 import { snapshotCommand } from './commands/snapshot.js';
 import { statusCommand } from './commands/status.js';
 import { undropCommand } from './commands/undrop.js';
@@ -56,6 +58,8 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     exportCommand(context),
     importCommand(context),
     fsckCommand(context),
+    retentionCommand(context),
+    gcCommand(context),
   ];
   for (const command of commands) parser.command(command);
   return parser
@@ -94,6 +98,8 @@ const COMMANDS = [
   'export',
   'import',
   'fsck',
+  'retention',
+  'gc',
 ];
 
 /** In the words of somebody who did not write the parser. */

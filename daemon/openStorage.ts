@@ -4,7 +4,7 @@ import type { CachedObjectStore } from '../layers/cache/open.js';
 import { openLocalObjectStore } from '../layers/localObjectStore.js';
 import type { ObjectStore } from '../layers/objectStore.js';
 import { nodeDisk } from '../layers/os/nodeDisk.js';
-import type { MetadataStore } from '../metadata/store.js';
+import type { MetadataWithRetention } from '../metadata/retention/port.js';
 import type { Clock, Logger, Random } from '../proto/ports.js';
 import { dataPaths } from './dataDirectory.js';
 import { holderName, readHostId } from './hostId.js';
@@ -40,7 +40,7 @@ interface OpenObjects {
 export async function openMetadata(
   place: KnownMetadataPlace,
   { clock, logger }: StoragePorts,
-): Promise<MetadataStore> {
+): Promise<MetadataWithRetention> {
   if (place.kind === 'postgres') {
     const { openPostgresStore } = await import('../metadata/postgres/open.js');
     return openPostgresStore({ url: place.url.reveal(), clock, logger });
@@ -164,6 +164,11 @@ export async function openStorage(
       publishIntervalMs: settings.publishIntervalMs,
       writerWaitMs: settings.writerWaitMs,
       readOnly: settings.readOnly,
+      retention: metadata.retention,
+      garbage: {
+        intervalMs: settings.readOnly ? undefined : settings.gcIntervalMs,
+        undropWithinMs: settings.undropWithinMs,
+      },
       counters: () => cacheCounters(cache),
       storedObjects: plain,
     });

@@ -7,6 +7,7 @@ const DURATION_UNITS: Readonly<Record<string, number>> = {
   m: 60_000,
   h: 3_600_000,
   d: 86_400_000,
+  w: 7 * 86_400_000,
 };
 
 /** Timers take a 31-bit number of milliseconds; more would fire at once. */
@@ -31,17 +32,23 @@ function parse(text: string, units: Readonly<Record<string, number>>): number | 
   return unit === undefined ? undefined : Math.round(Number(match![1]) * unit);
 }
 
-/** Milliseconds. `what` names the setting in errors. Throws USAGE. */
+/** Milliseconds, for a timer. `what` names the setting in errors. Throws USAGE. */
 export function parseDuration(text: string, what: string): number {
-  const value = text.trim() === '0' ? 0 : parse(text, DURATION_UNITS);
-  if (value === undefined) {
-    throw new OpenduckError('USAGE', `${what}: '${text}' is not a duration`, {
-      hint: 'Write a number and a unit: 500ms, 5s, 2m, 1h or 1d.',
-    });
-  }
+  const value = parseSpan(text, what);
   if (value > LONGEST_DURATION) {
     throw new OpenduckError('USAGE', `${what}: ${text} is too long`, {
       hint: 'The longest duration is 24d.',
+    });
+  }
+  return value;
+}
+
+/** Milliseconds, of any length. `what` names the setting in errors. Throws USAGE. */
+export function parseSpan(text: string, what: string): number {
+  const value = text.trim() === '0' ? 0 : parse(text, DURATION_UNITS);
+  if (value === undefined || !Number.isSafeInteger(value)) {
+    throw new OpenduckError('USAGE', `${what}: '${text}' is not a duration`, {
+      hint: 'Write a number and a unit: 500ms, 5s, 2m, 1h, 1d or 2w.',
     });
   }
   return value;

@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { OpenduckError } from '../proto/errors.js';
-import { parseDuration, parseSize } from './quantities.js';
+import { parseDuration, parseSize, parseSpan } from './quantities.js';
 
 /** A raw value as a flag, a variable or TOML gives it, with the words for errors about it. */
 export interface RawSetting {
@@ -72,6 +72,11 @@ export function truthOf(setting: RawSetting): boolean {
 
 export function durationOf(setting: RawSetting): number {
   return parseDuration(String(setting.value), setting.origin);
+}
+
+/** As `durationOf`, of any length. */
+export function spanOf(setting: RawSetting): number {
+  return parseSpan(String(setting.value), setting.origin);
 }
 
 export function sizeOf(setting: RawSetting): number {

@@ -4,6 +4,7 @@
  */
 import { isAbsolute, resolve } from 'node:path';
 import { LEASE_TTL_MS } from '../fs/engineOptions.js';
+import { UNDROP_WITHIN_MS } from '../fs/gc/report.js';
 import { OpenduckError } from '../proto/errors.js';
 import {
   type ConfigFile,
@@ -14,6 +15,7 @@ import {
   type RawSetting,
   type SettingSources,
   sizeOf,
+  spanOf,
   truthOf,
 } from './settingSources.js';
 import { resolveStoreSettings, STORE_SETTING_NAMES, type StoreSettings } from './storeSettings.js';
@@ -39,6 +41,10 @@ export interface Settings extends StoreSettings {
   /** Of the local copies of objects in S3. */
   readonly cacheBytes: number;
   readonly logLevel: LogLevel;
+  /** From one garbage collection to the next; undefined: only on request. */
+  readonly gcIntervalMs: number | undefined;
+  /** How long a dropped database can be brought back. */
+  readonly undropWithinMs: number;
 }
 
 /** Also the keys of the config file and, as OPENDUCK_DATA_DIR and so on, of the environment. */
@@ -52,6 +58,8 @@ export const SETTING_NAMES = [
   'cache-size',
   'lease-ttl',
   'log-level',
+  'gc-interval',
+  'undrop-within',
   ...STORE_SETTING_NAMES,
 ] as const;
 export type SettingName = (typeof SETTING_NAMES)[number];
@@ -59,12 +67,23 @@ export type SettingName = (typeof SETTING_NAMES)[number];
 const DEFAULT_CACHE_BYTES = 10 * 2 ** 30;
 /** It is renewed three times in its length, over a network. */
 const SHORTEST_LEASE_MS = 1_000;
+const GC_INTERVAL_MS = 3_600_000;
+const SHORTEST_GC_INTERVAL_MS = 1_000;
 
 function leaseOf(setting: RawSetting): number {
   const ms = durationOf(setting);
   if (ms >= SHORTEST_LEASE_MS) return ms;
   throw new OpenduckError('USAGE', `${setting.origin}: ${ms} ms is too short`, {
     hint: 'At least 1s; the default is 15s.',
+  });
+}
+
+function gcIntervalOf(setting: RawSetting): number | undefined {
+  if (setting.value === 'off' || setting.value === false) return undefined;
+  const ms = durationOf(setting);
+  if (ms >= SHORTEST_GC_INTERVAL_MS) return ms;
+  throw new OpenduckError('USAGE', `${setting.origin}: ${ms} ms is too short`, {
+    hint: "At least 1s, or 'off'; the default is 1h.",
   });
 }
 
@@ -110,6 +129,8 @@ export function resolveSettings(
     leaseTtlMs: read('lease-ttl', leaseOf, LEASE_TTL_MS),
     cacheBytes: read('cache-size', sizeOf, DEFAULT_CACHE_BYTES),
     logLevel: read('log-level', oneOf(LOG_LEVELS, 'a log level'), 'info'),
+    gcIntervalMs: read<number | undefined>('gc-interval', gcIntervalOf, GC_INTERVAL_MS),
+    undropWithinMs: read('undrop-within', spanOf, UNDROP_WITHIN_MS),
     ...resolveStoreSettings(sources, metadataText),
   };
 }

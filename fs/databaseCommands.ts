@@ -1,4 +1,6 @@
 /** What can be asked of an engine: the databases, their snapshots, what was set aside. */
+
+import { DEFAULT_POLICY, type RetentionPolicy } from '../metadata/retention/policy.js';
 import type { DatabaseRecord, SnapshotRecord } from '../metadata/store.js';
 import { OpenduckError } from '../proto/errors.js';
 import { clone, undrop } from './branches.js';
@@ -25,6 +27,7 @@ import type {
   SnapshotSummary,
 } from './engineCommands.js';
 import type { EngineDatabase } from './engineOptions.js';
+import type { CollectOptions, CollectReport, RetentionSummary } from './gc/report.js';
 import { type BegunImport, type ImportRequest, Imports } from './imports.js';
 import { requireDatabaseName } from './names.js';
 import { recoverAside } from './recoverAside.js';
@@ -203,6 +206,27 @@ export class DatabaseCommands implements EngineCommands {
 
   snapshotStorage(name: string): Promise<SnapshotStorage[]> {
     return snapshotStorage(this.#engine, name);
+  }
+
+  async retention(name: string): Promise<RetentionSummary> {
+    const { id } = this.#engine.get(name).database;
+    const policy = await this.#engine.garbage.retention.readPolicy(id);
+    return { database: name, policy: policy ?? DEFAULT_POLICY, isDefault: policy === undefined };
+  }
+
+  async setRetention(
+    name: string,
+    change: Partial<RetentionPolicy> | undefined,
+  ): Promise<RetentionSummary> {
+    const { id } = this.#engine.get(name).database;
+    const { policy } = await this.retention(name);
+    const next = change === undefined ? undefined : { ...policy, ...change };
+    await this.#engine.garbage.retention.writePolicy(id, next);
+    return this.retention(name);
+  }
+
+  collect(options: CollectOptions): Promise<CollectReport> {
+    return this.#engine.garbage.collect(options);
   }
 
   /** Bytes in segments on this host. */

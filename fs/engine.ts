@@ -10,8 +10,9 @@ import { inLanes } from '../layers/lanes.js';
 import { SourceTable } from '../layers/sources.js';
 import type { DatabaseRecord, SnapshotRecord } from '../metadata/store.js';
 import { describeError, errorCode, OpenduckError } from '../proto/errors.js';
-import { type DatabaseId, databaseId, versionNumber, type WallTime } from '../proto/ids.js';
+import { databaseId, versionNumber } from '../proto/ids.js';
 import { uuidV7 } from '../proto/ports.js';
+import type { Arrival, Loader } from './arrival.js';
 import { type AssembledDatabase, type AssemblyPorts, assemble } from './database/assemble.js';
 import { Database } from './database/database.js';
 import { Generation } from './database/generation.js';
@@ -32,21 +33,11 @@ import {
   type Usage,
 } from './engineOptions.js';
 import { Following } from './following.js';
+import { GARBAGE_DEFAULTS, Garbage } from './gc/garbage.js';
 import { RetiredDatabases } from './retired.js';
 
 /** Databases loaded at a time: what is far away is waited for together. */
 const LOADING_LANES = 8;
-
-type Loader = (record: DatabaseRecord, ports: AssemblyPorts) => Promise<AssembledDatabase>;
-
-interface Arrival {
-  readonly id: DatabaseId;
-  readonly transaction: () => Promise<void>;
-  readonly tookEffect: (record: DatabaseRecord) => boolean;
-  /** When it was dropped, if it cannot be loaded after all. */
-  readonly dropAt: WallTime;
-  readonly load?: Loader;
-}
 
 export class Engine {
   readonly options: EngineOptions;
@@ -61,14 +52,26 @@ export class Engine {
   readonly #retired: RetiredDatabases;
   /** Only of metadata that other hosts use too. */
   readonly #following: Following | undefined;
+  readonly garbage: Garbage;
 
   readonly commands: EngineCommands = new DatabaseCommands(this);
 
-  constructor(options: EngineOptions) {
-    this.options = options;
+  constructor(given: EngineOptions) {
     // One daemon per data directory (flock): its path is who we are on a host by itself.
-    const { holder = options.dataDir, leaseTtlMs = LEASE_TTL_MS } = options.host ?? {};
-    this.directories = new LogDirectories(options.disk, this.#segmentsDirectory);
+    const { holder = given.dataDir, leaseTtlMs = LEASE_TTL_MS } = given.host ?? {};
+    this.directories = new LogDirectories(given.disk, join(given.dataDir, 'segments'));
+    this.garbage = new Garbage({
+      ...given,
+      retention: given.retention,
+      options: given.garbage ?? GARBAGE_DEFAULTS,
+      shared: given.metadata.shared,
+      holder,
+      directories: this.directories,
+      databases: () => this.#databases.values(),
+      forgetOldVersions: () => this.usage.forgetOldVersions(),
+    });
+    const options = { ...given, objects: this.garbage.objects };
+    this.options = options;
     this.#ports = {
       ...options,
       holder,
@@ -98,10 +101,6 @@ export class Engine {
     });
   }
 
-  get #segmentsDirectory(): string {
-    return join(this.options.dataDir, 'segments');
-  }
-
   get scratchDirectory(): string {
     return join(this.options.dataDir, 'scratch');
   }
@@ -112,7 +111,7 @@ export class Engine {
       await disk.removeTree(directory);
       await disk.makeDirectory(directory);
     }
-    await disk.makeDirectory(this.#segmentsDirectory);
+    await disk.makeDirectory(join(this.options.dataDir, 'segments'));
     for (const aside of await this.directories.listAside()) {
       if (hasUnpublished(aside)) continue;
       await this.directories.remove(this.directories.path(aside.id), aside);
@@ -122,6 +121,7 @@ export class Engine {
       this.#add(records[i]!.name, await loadDatabase(records[i]!, this.#ports));
     });
     await this.#following?.start();
+    this.garbage.start();
   }
 
   async #load(record: DatabaseRecord, load: Loader = loadDatabase): Promise<EngineDatabase> {
@@ -222,8 +222,7 @@ export class Engine {
     const { clock, random, metadata, logger } = this.options;
     const id = databaseId(uuidV7(clock, random));
     const createdAt = clock.now();
-    const created = metadata.createDatabase({ id, name, createdAt });
-    await decided(metadata, id, created, () => true);
+    await decided(metadata, id, metadata.createDatabase({ id, name, createdAt }), () => true);
     const sources = new SourceTable();
     const state = {
       id,
@@ -319,6 +318,7 @@ export class Engine {
    * Publishes everything and closes the files. Failures are logged: the logs keep what they have.
    */
   async close(): Promise<void> {
+    await this.garbage.close();
     await this.#following?.stop();
     await this.#retired.settled();
     for (const entry of this.#databases.values()) await this.#retired.close(entry);

@@ -1,9 +1,12 @@
 /**
  * What the rest of the daemon sees of the storage engine: plain data, ready to be printed.
  */
+
+import type { RetentionPolicy } from '../metadata/retention/policy.js';
 import type { DatabaseId, SnapshotId } from '../proto/ids.js';
 import type { LayerCheck, LayerCheckRequest, MetadataCheck } from './checking.js';
 import type { SnapshotDiff } from './diffSnapshots.js';
+import type { CollectOptions, CollectReport, RetentionSummary } from './gc/report.js';
 import type { BegunImport, ImportRequest } from './imports.js';
 import type { SnapshotContent } from './snapshotContent.js';
 import type { WarmProgress } from './warm.js';
@@ -174,4 +177,13 @@ export interface EngineCommands {
   databaseStorage(): Promise<DatabaseStorage[]>;
   /** Of all snapshots of a database. */
   snapshotStorage(database: string): Promise<SnapshotStorage[]>;
+  /** What is kept of a database. */
+  retention(database: string): Promise<RetentionSummary>;
+  /** Changes rules of it; undefined: back to the default. */
+  setRetention(
+    database: string,
+    change: Partial<RetentionPolicy> | undefined,
+  ): Promise<RetentionSummary>;
+  /** Deletes what retention does not keep. BUSY while another host does. */
+  collect(options: CollectOptions): Promise<CollectReport>;
 }

@@ -1,11 +1,13 @@
 /** What an engine needs, what it keeps of each database, and what the mounted side tells it. */
 import type { ObjectStore } from '../layers/objectStore.js';
 import type { Disk } from '../layers/os/disk.js';
+import type { RetentionStore } from '../metadata/retention/port.js';
 import type { MetadataStore } from '../metadata/store.js';
 import type { Clock, Logger, Random } from '../proto/ports.js';
 import type { AssembledDatabase } from './database/assemble.js';
 import type { Database } from './database/database.js';
 import type { SnapshotShelf } from './database/snapshotShelf.js';
+import type { GarbageOptions } from './gc/garbage.js';
 
 export interface EngineOptions {
   readonly dataDir: string;
@@ -24,6 +26,10 @@ export interface EngineOptions {
   readonly host?: HostOptions;
   /** The objects as the store has them, when `objects` has copies of them. */
   readonly storedObjects?: ObjectStore;
+  /** Of the metadata; left out: nothing is ever deleted. */
+  readonly retention?: RetentionStore;
+  /** Left out: only on request. */
+  readonly garbage?: GarbageOptions;
 }
 
 /** A host that is away for so long loses what it writes; when nothing else is said. */
@@ -49,6 +55,8 @@ export interface Usage {
   /** Nobody writes the database, or was promised that he may. */
   isQuiet(database: Database): boolean;
   counters(): Readonly<Record<string, number>>;
+  /** What the kernel only remembers of old versions is let go. */
+  forgetOldVersions(): Promise<void>;
   /** The database is gone. */
   forget(database: Database): void;
   /** Nobody writes, or was promised that he may, and nothing of the last writer is left. */
@@ -68,6 +76,7 @@ export const nobody: Usage = {
   readersOf: () => 0,
   isQuiet: () => true,
   counters: () => ({}),
+  forgetOldVersions: async () => {},
   forget: () => {},
   isAtRest: () => true,
   writersOf: () => [],

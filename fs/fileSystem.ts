@@ -12,16 +12,17 @@ import type { Version } from './database/image.js';
 import type { LiveFile } from './database/liveFile.js';
 import type { Engine } from './engine.js';
 import type { EngineDatabase } from './engineOptions.js';
+import type { FileSystemOptions } from './fileSystemOptions.js';
 import { MAIN_SUFFIX } from './names.js';
 import type { FileNode, LiveNode, Node } from './nodes/nodes.js';
 import { NodeTable } from './nodes/nodeTable.js';
 import { Spills } from './nodes/spill.js';
-import type { Backing } from './session/backing.js';
 import { Callers } from './use/callers.js';
 import { DatabaseUse } from './use/databaseUse.js';
 import { Hints } from './use/hints.js';
 import { type Pin, type Pins, PinTable } from './use/pins.js';
 import { Probes } from './use/probes.js';
+import { forgetOldVersions } from './use/references.js';
 
 const SETTLE_RETRY_MS = 2_000;
 /** A thread that does not open what it looked up leaves an entry behind. */
@@ -51,18 +52,6 @@ export interface DirectoryEntry {
   readonly name: string;
   readonly inode: number;
   readonly directory: boolean;
-}
-
-export interface FileSystemOptions {
-  readonly engine: Engine;
-  /** Attributes of the root directory: those of the directory that the mount covers. */
-  readonly root: FileAttributes;
-  readonly readOnly: boolean;
-  readonly backing: Backing;
-  /** Makes the kernel forget what it has cached of a node's content. */
-  readonly forgetPages: (nodeId: number) => Promise<void>;
-  readonly logger: Logger;
-  readonly clock: Clock;
 }
 
 export class FileSystem {
@@ -118,6 +107,7 @@ export class FileSystem {
         nodes: this.nodes.size,
         handles: this.#handles.size,
       }),
+      forgetOldVersions: () => forgetOldVersions(this.nodes, options.forgetName, this.clock),
       forget: (database) => {
         this.#uses.get(database)?.letGo();
         this.#forgetUse(database);

@@ -45,7 +45,9 @@ export async function mountFileSystem(options: MountOptions): Promise<MountedFil
   const backing = new DeviceBacking(fd, logger);
   const { readOnly } = options;
   const forgetPages = (nodeId: number): Promise<void> => device.forgetPages(nodeId);
-  const fs = new FileSystem({ engine, root, readOnly, backing, forgetPages, logger, clock });
+  const forgetName = (name: string): Promise<void> => device.forgetName(name);
+  const kernel = { backing, forgetPages, forgetName };
+  const fs = new FileSystem({ engine, root, readOnly, ...kernel, logger, clock });
   const session = new Session(device, fs, backing);
   session.start();
   await Promise.race([session.ready, device.ended]);

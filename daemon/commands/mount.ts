@@ -52,6 +52,16 @@ function describe(yargs: Argv): Argv {
       describe:
         'Databases of a host that is away for so long can be written elsewhere (default: 15s)',
     })
+    .option('gc-interval', {
+      type: 'string',
+      requiresArg: true,
+      describe: "How often what retention does not keep is deleted, or 'off' (default: 1h)",
+    })
+    .option('undrop-within', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'How long a removed database can be brought back (default: 7d)',
+    })
     .option('log-level', {
       type: 'string',
       requiresArg: true,

@@ -7,6 +7,7 @@ import type { Clock } from '../../proto/ports.js';
 import { dataPaths } from '../dataDirectory.js';
 import { checkCalls, contentCalls, historyCalls, importCalls } from './contentCalls.js';
 import { fromGrpcError } from './errors.js';
+import { decodeReport, decodeRetention } from './gcMessages.js';
 import {
   decodeAside,
   decodeDatabase,
@@ -67,6 +68,8 @@ const DEADLINE_MS: Readonly<Record<ControlMethod, number>> = {
   RemoveSnapshot: 60_000,
   DatabaseStorage: 30_000,
   SnapshotStorage: 30_000,
+  Retention: 30_000,
+  Collect: 24 * 3_600_000,
 };
 
 export type Call = <M extends ControlMethod>(
@@ -160,6 +163,11 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
       (await call('DatabaseStorage', {})).databases.map(decodeDatabaseStorage),
     snapshotStorage: async (database) =>
       (await call('SnapshotStorage', { database })).snapshots.map(decodeSnapshotStorage),
+    retention: async (database) =>
+      decodeRetention(await call('Retention', { database, reset: false })),
+    setRetention: async (database, change) =>
+      decodeRetention(await call('Retention', { database, change, reset: change === undefined })),
+    collect: async (options) => decodeReport(await call('Collect', options)),
     close: async () => {
       client.close();
       await release();

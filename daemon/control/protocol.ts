@@ -107,6 +107,35 @@ export interface FileChangeMessage {
   readonly read: Int64;
 }
 
+/** Rules that are absent keep their value. */
+export interface RetentionPolicyMessage {
+  readonly keepLast?: Int64 | undefined;
+  readonly keepMinutely?: Int64 | undefined;
+  readonly keepHourly?: Int64 | undefined;
+  readonly keepDaily?: Int64 | undefined;
+  readonly keepWeekly?: Int64 | undefined;
+  readonly keepWithin?: Int64 | undefined;
+}
+
+export interface CollectedObjectMessage {
+  readonly key: string;
+  readonly bytes: Int64;
+}
+
+export interface CollectMessage {
+  readonly dryRun: boolean;
+  readonly databases: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly dropped: boolean;
+    readonly snapshots: readonly string[];
+  }[];
+  readonly unused: readonly CollectedObjectMessage[];
+  readonly orphans: readonly CollectedObjectMessage[];
+  readonly deleted: readonly CollectedObjectMessage[];
+  readonly held: Int64;
+}
+
 /** Requests and replies by the method's name. */
 export interface ControlMethods {
   Status: { request: Record<string, never>; reply: StatusMessage };
@@ -204,6 +233,19 @@ export interface ControlMethods {
   SnapshotStorage: {
     request: { database: string };
     reply: { snapshots: readonly StoredSnapshotMessage[] };
+  };
+  Retention: {
+    request: { database: string; change?: RetentionPolicyMessage | undefined; reset: boolean };
+    reply: { database: string; policy: RetentionPolicyMessage; isDefault: boolean };
+  };
+  Collect: {
+    request: {
+      database?: string | undefined;
+      dryRun: boolean;
+      undropWithinMs: Int64;
+      minAgeMs: Int64;
+    };
+    reply: CollectMessage;
   };
 }
 export type ControlMethod = keyof ControlMethods;

@@ -12,6 +12,7 @@ import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { contentHandlers } from './contentHandlers.js';
 import { toGrpcError } from './errors.js';
+import { decodeChange, decodeOptions, encodeReport } from './gcMessages.js';
 import { encodeDatabase, encodeSnapshot, numberOf } from './messages.js';
 import { CONTROL_SERVICE, type ControlHandlers, type Int64, MESSAGE_LIMITS } from './protocol.js';
 import { socketAddress } from './socketAddress.js';
@@ -96,6 +97,12 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
     SnapshotStorage: async ({ database }) => ({
       snapshots: await commands.snapshotStorage(database),
     }),
+    Retention: ({ database, change, reset }) => {
+      if (reset) return commands.setRetention(database, undefined);
+      if (change === undefined || change === null) return commands.retention(database);
+      return commands.setRetention(database, decodeChange(change));
+    },
+    Collect: async (request) => encodeReport(await commands.collect(decodeOptions(request))),
   };
 }
 

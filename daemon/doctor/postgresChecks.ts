@@ -27,11 +27,13 @@ const FACTS = `SELECT current_setting('server_version') AS version,
 
 /** Tables of which a right is missing, and the right: those of docs/metadata-postgres.md. */
 const MISSING_RIGHTS = `SELECT r || ' on ' || t AS missing FROM (VALUES
-  ('database', 'SELECT, INSERT, UPDATE'), ('snapshot', 'SELECT, INSERT, UPDATE'),
-  ('layer', 'SELECT, INSERT, UPDATE'), ('writer_lease', 'SELECT, INSERT, UPDATE'),
-  ('snapshot_layer', 'SELECT, INSERT, DELETE')) AS needed(t, rs),
-  unnest(string_to_array(rs, ', ')) AS r
-  WHERE NOT has_table_privilege(quote_ident(t), r)`;
+  ('database', 'SELECT, INSERT, UPDATE, DELETE'), ('snapshot', 'SELECT, INSERT, UPDATE, DELETE'),
+  ('layer', 'SELECT, INSERT, UPDATE, DELETE'), ('writer_lease', 'SELECT, INSERT, UPDATE, DELETE'),
+  ('snapshot_layer', 'SELECT, INSERT, DELETE'), ('retention_policy', 'SELECT, INSERT, DELETE'),
+  ('reader_pin', 'SELECT, INSERT, DELETE'), ('layer_pin', 'SELECT, INSERT, DELETE'),
+  ('tombstone', 'SELECT, INSERT, UPDATE, DELETE'), ('gc_state', 'SELECT, INSERT, UPDATE'))
+  AS needed(t, rs), unnest(string_to_array(rs, ', ')) AS r
+  WHERE to_regclass(quote_ident(t)) IS NOT NULL AND NOT has_table_privilege(quote_ident(t), r)`;
 
 const RIGHTS_ADVICE = 'Grant what docs/metadata-postgres.md lists.';
 

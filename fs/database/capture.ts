@@ -15,10 +15,19 @@ export interface Capture {
   /** First segment that is needed once the version is published. */
   readonly neededFrom: number;
   readonly plan: LayerPlan;
+  /** The plan has everything: nothing is needed below. */
+  readonly whole: boolean;
 }
 
-/** Between commits: takes the head, and leaves large segments behind. Throws IO. */
-export function capture(database: Database, published: Published | undefined): Promise<Capture> {
+/**
+ * Between commits: takes the head, and leaves large segments behind. `published`: what the plan is
+ * on top of; `whole`: nothing. Throws IO.
+ */
+export function capture(
+  database: Database,
+  published: Published | undefined,
+  whole = published === undefined,
+): Promise<Capture> {
   return database.serially(async () => {
     const { log } = database;
     if ((log.active?.end ?? 0) > ROLL_AT_SEAL_BYTES && log.failure === undefined) {
@@ -32,13 +41,13 @@ export function capture(database: Database, published: Published | undefined): P
       neededFrom = Math.min(neededFrom, file.dirtySince ?? neededFrom);
     }
     const segments = new Set([...database.segments.values()].map((held) => held.number));
-    const below = imagesOf(published);
+    const below = imagesOf(whole ? undefined : published);
     const plan = planLayer(
       version.files.values(),
-      (source) => segments.has(source),
+      (source) => whole || segments.has(source),
       (file) => below.get(file),
     );
-    return { version, neededFrom, plan };
+    return { version, neededFrom, plan, whole };
   });
 }
 

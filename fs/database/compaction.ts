@@ -1,12 +1,16 @@
 /** Merges the newest layers of a stack into one: same snapshot, same content, smaller stack. */
 import type { LayerRecord, MetadataStore, SnapshotRecord } from '../../metadata/store.js';
+import { describeError } from '../../proto/errors.js';
 import type { Database } from './database.js';
 import { Generation } from './generation.js';
 import type { Version } from './image.js';
 import type { LayerShelf, ShelvedLayer } from './layerShelf.js';
 import { moveImages } from './moveImages.js';
-import { planLayer, relocationOf } from './sealPlan.js';
+import { layersToMerge, planLayer, relocationOf } from './sealPlan.js';
 import { type LayerPorts, onLayers, storeLayer } from './storeLayer.js';
+
+/** Layers of a stack; more are merged. */
+const MAX_DEPTH = 16;
 
 /** The newest snapshot and what it consists of. */
 export interface Published {
@@ -64,4 +68,22 @@ async function replaceStack(
     const now = await metadata.stackOf(snapshot.id);
     if (now.map((r) => r.id).join() !== after.join()) throw error;
   });
+}
+
+/** A failure costs only depth: the next publication tries again. */
+export async function compactIfDeep(
+  database: Database,
+  ports: CompactionPorts,
+  published: Published,
+): Promise<Published> {
+  const sizes = published.stack.map((layer) => layer.record.objectBytes);
+  const merge = layersToMerge(sizes, MAX_DEPTH);
+  if (merge === 0) return published;
+  try {
+    return { ...published, stack: await compact(database, ports, published, merge) };
+  } catch (error) {
+    const fields = { database: database.name, error: describeError(error) };
+    database.ports.logger.warn(fields, 'could not merge layers; trying again later');
+    return published;
+  }
 }

@@ -1,6 +1,6 @@
 /** Loads what another host has published on top of what is loaded already. */
 import type { ExtentMap } from '../../layers/extentMap.js';
-import type { MetadataStore } from '../../metadata/store.js';
+import type { LayerRecord, MetadataStore, SnapshotRecord } from '../../metadata/store.js';
 import type { FileId, SnapshotId } from '../../proto/ids.js';
 import type { Published } from './compaction.js';
 import type { Database } from './database.js';
@@ -27,6 +27,32 @@ export async function follow(
   const snapshot = await metadata.getSnapshot(head);
   if (published !== undefined && snapshot.sequence <= published.snapshot.sequence) return published;
   const records = await metadata.stackOf(head);
+  return load(database, shelf, published, snapshot, records);
+}
+
+/**
+ * The layers of the newest version were merged by the host that published it, and the old ones may
+ * be on their way out. As `follow`; undefined stays undefined.
+ */
+export async function followStack(
+  database: Database,
+  { metadata, shelf }: FollowPorts,
+  published: Published | undefined,
+): Promise<Published | undefined> {
+  if (published === undefined) return undefined;
+  const records = await metadata.stackOf(published.snapshot.id);
+  const ids = (list: readonly { readonly id: string }[]) => list.map(({ id }) => id).join();
+  if (ids(records) === ids(published.stack.map(({ record }) => record))) return published;
+  return load(database, shelf, published, published.snapshot, records);
+}
+
+async function load(
+  database: Database,
+  shelf: LayerShelf,
+  published: Published | undefined,
+  snapshot: SnapshotRecord,
+  records: readonly LayerRecord[],
+): Promise<Published> {
   const generation = new Generation([]);
   try {
     const stack = await shelf.openStack(records, generation);

@@ -107,6 +107,11 @@ export class Version {
     return this;
   }
 
+  /** By more than one. */
+  get isShared(): boolean {
+    return this.#references > 1;
+  }
+
   release(): void {
     this.#references--;
     assert(this.#references >= 0, 'a version is released twice');

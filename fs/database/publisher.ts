@@ -11,12 +11,12 @@ import type {
   SnapshotReason,
   SnapshotRecord,
 } from '../../metadata/store.js';
-import { assert, describeError, OpenduckError } from '../../proto/errors.js';
-import type { SnapshotId } from '../../proto/ids.js';
+import { assert, errorCode, OpenduckError } from '../../proto/errors.js';
+import type { LayerId, SnapshotId } from '../../proto/ids.js';
 import { type Capture, capture } from './capture.js';
-import { compact, type Published } from './compaction.js';
+import { compactIfDeep, type Published } from './compaction.js';
 import type { Database } from './database.js';
-import { follow } from './follow.js';
+import { follow, followStack } from './follow.js';
 import { Generation } from './generation.js';
 import type { LayerShelf } from './layerShelf.js';
 import { leaveLog, leaveSegments, seal } from './leaveLog.js';
@@ -25,12 +25,10 @@ import type { Ownership } from './ownership.js';
 import { PublishTimer } from './publishTimer.js';
 import { replaceHead, type StoreHead } from './replaceHead.js';
 import { Restored } from './restored.js';
-import { layersToMerge, relocationOf } from './sealPlan.js';
+import { relocationOf } from './sealPlan.js';
 import { SerialQueue } from './serialQueue.js';
 import { newSnapshot, onLayers, storeLayer } from './storeLayer.js';
 import { isPublished, type Unadopted } from './unadopted.js';
-
-const MAX_DEPTH = 16;
 
 export interface PublisherPorts {
   readonly metadata: MetadataStore;
@@ -89,6 +87,11 @@ export class Publisher {
     return this.published?.stack.length ?? 0;
   }
 
+  /** Whether the newest snapshot is read from one of these layers. */
+  reads(layers: ReadonlySet<LayerId>): boolean {
+    return this.published?.stack.some(({ record }) => layers.has(record.id)) ?? false;
+  }
+
   get lagging(): boolean {
     return this.#database.head.number !== (this.published?.snapshot.version ?? 0);
   }
@@ -111,30 +114,26 @@ export class Publisher {
       await this.#settle();
       if (this.lagging) await this.#publishHead(reason);
       // A database that is handed over must not wait for it; who published last does it.
-      if (reason !== 'close' && !this.#closing && this.#isOurs) await this.#compactIfDeep();
+      if (reason !== 'close' && !this.#closing && this.#isOurs && this.published !== undefined) {
+        this.published = await compactIfDeep(this.#database, this.#ports, this.published);
+      }
       return this.published?.snapshot;
     });
-  }
-
-  /** A failure costs only depth: the next publication tries again. */
-  async #compactIfDeep(): Promise<void> {
-    const sizes = this.published?.stack.map((l) => l.record.objectBytes) ?? [];
-    const merge = layersToMerge(sizes, MAX_DEPTH);
-    try {
-      if (merge > 0) {
-        const stack = await compact(this.#database, this.#ports, this.published!, merge);
-        this.published = { ...this.published!, stack };
-      }
-    } catch (error) {
-      const fields = { database: this.#database.name, error: describeError(error) };
-      this.#database.ports.logger.warn(fields, 'could not merge layers; trying again later');
-    }
   }
 
   async #publishHead(reason: SnapshotReason): Promise<void> {
     // What could not be made durable may be gone from the page cache already.
     if (this.#database.log.failure !== undefined) throw this.#database.log.failure;
-    const taken = await capture(this.#database, this.published);
+    try {
+      await this.#publishTaken(await capture(this.#database, this.published), reason);
+    } catch (error) {
+      if (errorCode(error) !== 'STALE') throw error;
+      // Garbage collection has a layer of the stack as we know it: all of it is stored again.
+      await this.#publishTaken(await capture(this.#database, this.published, true), reason);
+    }
+  }
+
+  async #publishTaken(taken: Capture, reason: SnapshotReason): Promise<void> {
     try {
       if (this.#database.damage.length > 0) throw this.#database.damageError();
       await this.#publishCapture(taken, reason);
@@ -144,14 +143,13 @@ export class Publisher {
   }
 
   async #publishCapture(taken: Capture, reason: SnapshotReason): Promise<void> {
-    const { version, plan } = taken;
+    const { version, plan, whole } = taken;
     const parent = this.published?.snapshot;
     const epoch = await this.#ownership.epoch();
     const snapshot = newSnapshot(this.#database, version, parent, reason, epoch);
-    const full = parent === undefined;
-    const below = this.published?.stack ?? [];
+    const below = whole ? [] : (this.published?.stack ?? []);
     const told = onLayers(snapshot, below);
-    const record = await storeLayer(this.#database, this.#ports, version, told, plan, full);
+    const record = await storeLayer(this.#database, this.#ports, version, told, plan, whole);
     const stack = [...below.map((l) => l.record.id), record.id];
     const records = [...below.map((l) => l.record), record];
     const result = { capture: { ...taken, version: version.retain() }, snapshot, records };
@@ -247,7 +245,7 @@ export class Publisher {
         if (!sealed || number >= capture.neededFrom) next.add(held);
       }
       const target = stack.at(-1)!.held.number;
-      const skip = leavesOf(this.published?.version);
+      const skip = leavesOf(capture.whole ? undefined : this.published?.version);
       moveImages(database, next, relocationOf(capture.plan, target), capture.version, skip);
       this.published?.version.release();
       this.#isOurs = true;
@@ -277,8 +275,13 @@ export class Publisher {
 
   async #catchUpNow(head: SnapshotId | undefined): Promise<'followed' | 'forked'> {
     await this.#settle();
-    if (this.published?.snapshot.id === head) return 'followed';
     const dirty = [...this.#database.files.values()].some((file) => file.dirty);
+    if (this.published?.snapshot.id === head) {
+      if (!this.lagging && !dirty && this.#ports.metadata.shared) {
+        this.published = await followStack(this.#database, this.#ports, this.published);
+      }
+      return 'followed';
+    }
     if (this.lagging || dirty || head === undefined) return 'forked';
     this.published = await follow(this.#database, this.#ports, this.published, head);
     this.#isOurs = false;

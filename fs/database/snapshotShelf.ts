@@ -46,12 +46,38 @@ export class SnapshotShelf {
     }
   }
 
+  /** Snapshots that somebody has open, besides this shelf. */
+  async inUse(): Promise<SnapshotId[]> {
+    const used: SnapshotId[] = [];
+    for (const [id, opening] of [...this.#versions]) {
+      const version = await opening.catch(() => undefined);
+      if (version?.isShared === true) used.push(id);
+    }
+    return used;
+  }
+
+  /** Gives up what nobody uses: its layers may have been replaced by others. */
+  async dropIdle(): Promise<void> {
+    const used = new Set(await this.inUse());
+    for (const id of [...this.#versions.keys()]) if (!used.has(id)) this.#giveUp(id);
+  }
+
+  /** They are deleted: whoever has one open keeps it, and nobody will open it again. */
+  forget(snapshots: readonly SnapshotId[]): void {
+    for (const id of snapshots) this.#giveUp(id);
+  }
+
+  #giveUp(id: SnapshotId): void {
+    const opening = this.#versions.get(id);
+    this.#versions.delete(id);
+    // Behind those who wait for the same promise and still have to take their reference.
+    opening?.then((version) => setImmediate(() => version.release())).catch(() => {});
+  }
+
   #evict(): void {
-    for (const [id, opening] of this.#versions) {
+    for (const id of this.#versions.keys()) {
       if (this.#versions.size <= MAX_IDLE) return;
-      this.#versions.delete(id);
-      // Behind those who wait for the same promise and still have to take their reference.
-      opening.then((version) => setImmediate(() => version.release())).catch(() => {});
+      this.#giveUp(id);
     }
   }
 

@@ -80,6 +80,13 @@ export class NodeTable {
     return this.#add(node);
   }
 
+  /** Reader nodes of versions that are not the newest. */
+  *oldVersions(): Iterable<ReaderNode> {
+    for (const node of this.#nodes.values()) {
+      if (node.kind === 'reader' && node.version !== undefined) yield node;
+    }
+  }
+
   readerOf(image: Image): ReaderNode | undefined {
     return this.#readers.get(image);
   }

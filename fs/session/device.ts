@@ -18,8 +18,8 @@ import {
   writeDescriptor,
   writeDescriptorLater,
 } from '../../layers/os/syscalls.js';
-import { Errno } from '../../proto/fuse/constants.js';
-import { notifyInvalInode } from '../../proto/fuse/replies.js';
+import { Errno, ROOT_NODE_ID } from '../../proto/fuse/constants.js';
+import { notifyInvalEntry, notifyInvalInode } from '../../proto/fuse/replies.js';
 import type { Logger } from '../../proto/ports.js';
 import { BufferPool } from './bufferPool.js';
 
@@ -145,6 +145,16 @@ export class FuseDevice {
     // On another thread: the kernel waits for reads of these pages, which we have to answer.
     const message = Buffer.allocUnsafeSlow(NOTIFICATION_BYTES);
     const length = notifyInvalInode(message, nodeId, 0, 0);
+    await writeDescriptorLater(this.#fd, message, length);
+  }
+
+  /** Makes the kernel drop a name in the mounted directory; resolves when it has. */
+  async forgetName(name: string): Promise<void> {
+    if (this.#ended) return;
+    // On another thread: the kernel waits for lookups in the directory, which we have to answer.
+    const bytes = Buffer.from(name);
+    const message = Buffer.allocUnsafeSlow(NOTIFICATION_BYTES + bytes.length);
+    const length = notifyInvalEntry(message, ROOT_NODE_ID, bytes, 0);
     await writeDescriptorLater(this.#fd, message, length);
   }
 

@@ -1,0 +1,179 @@
+/** Retention and garbage collection of one engine: on request, and by itself now and then. */
+import type { ObjectStore } from '../../layers/objectStore.js';
+import type { RetentionStore } from '../../metadata/retention/port.js';
+import type { DatabaseRecord } from '../../metadata/store.js';
+import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
+import type { LayerId, SnapshotId } from '../../proto/ids.js';
+import type { Clock, Logger } from '../../proto/ports.js';
+import { hasUnpublished, type LogDirectories } from '../database/logDirectory.js';
+import type { EngineDatabase } from '../engineOptions.js';
+import { Collection, type CollectorPorts } from './collector.js';
+import { OpenObjects } from './openObjects.js';
+import { Pinner } from './pinner.js';
+import { type CollectOptions, type CollectReport, MIN_AGE_MS, UNDROP_WITHIN_MS } from './report.js';
+
+/** How often it is looked whether a collection is due: hosts share the work. */
+const LONGEST_LOOK_MS = 300_000;
+const SCAN_EVERY_MS = 86_400_000;
+
+export interface GarbageOptions {
+  /** From one collection to the next; undefined: only on request. */
+  readonly intervalMs: number | undefined;
+  readonly undropWithinMs: number;
+}
+
+export interface GarbagePorts {
+  /** undefined: nothing is collected. */
+  readonly retention: RetentionStore | undefined;
+  readonly options: GarbageOptions;
+  readonly objects: ObjectStore;
+  readonly holder: string;
+  readonly shared: boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly directories: LogDirectories;
+  readonly databases: () => Iterable<EngineDatabase>;
+  /** What the kernel only remembers of old versions is let go. */
+  readonly forgetOldVersions: () => Promise<void>;
+}
+
+export class Garbage {
+  /** To be used instead of the one that was given. */
+  readonly objects: OpenObjects;
+  readonly #ports: GarbagePorts;
+  readonly #pinner: Pinner | undefined;
+  #cancel: (() => void) | undefined;
+  #running: Promise<unknown> | undefined;
+  #ending = false;
+
+  constructor(ports: GarbagePorts) {
+    this.#ports = ports;
+    this.objects = new OpenObjects(ports.objects);
+    const { retention, shared } = ports;
+    if (retention === undefined || !shared) return;
+    this.#pinner = new Pinner({
+      ...ports,
+      retention,
+      isOpen: (key) => this.objects.isOpen(key),
+      heldHere: () => this.#heldHere(),
+      leave: (layers) => this.#leave(layers),
+    });
+  }
+
+  /** Throws UNSUPPORTED. */
+  get retention(): RetentionStore {
+    const { retention } = this.#ports;
+    if (retention !== undefined) return retention;
+    throw new OpenduckError('UNSUPPORTED', 'this metadata has no garbage collection');
+  }
+
+  start(): void {
+    this.#pinner?.start();
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const { intervalMs } = this.#ports.options;
+    if (intervalMs === undefined || this.#ports.retention === undefined || this.#ending) return;
+    const pause = Math.min(LONGEST_LOOK_MS, intervalMs);
+    this.#cancel = this.#ports.clock.after(pause, () => {
+      void this.collectIfDue(intervalMs).finally(() => this.#schedule());
+    });
+  }
+
+  /** Tells of failures in the log: the next one goes on. */
+  async collectIfDue(intervalMs: number): Promise<void> {
+    const { logger, options } = this.#ports;
+    const { undropWithinMs } = options;
+    try {
+      const { now, scannedAt } = await this.retention.lastScan();
+      const isScanDue = now - scannedAt >= SCAN_EVERY_MS;
+      const all = { database: undefined, dryRun: false, undropWithinMs, minAgeMs: MIN_AGE_MS };
+      const report = await this.#run(all, isScanDue, intervalMs);
+      if (report !== undefined) this.#tell(report);
+    } catch (error) {
+      const fields = { code: errorCode(error), error: describeError(error) };
+      if (!this.#ending) logger.warn(fields, 'garbage collection did not finish; it goes on later');
+    }
+  }
+
+  #tell({ databases, deleted }: CollectReport): void {
+    const snapshots = databases.reduce((sum, one) => sum + one.snapshots.length, 0);
+    const bytes = deleted.reduce((sum, object) => sum + object.bytes, 0);
+    if (snapshots === 0 && deleted.length === 0) return;
+    const fields = { snapshots, objects: deleted.length, bytes };
+    this.#ports.logger.info(fields, 'garbage was collected');
+  }
+
+  /** Throws BUSY, NOT_FOUND, UNSUPPORTED, UNAVAILABLE, IO. */
+  async collect(options: CollectOptions): Promise<CollectReport> {
+    return (await this.#run(options, true, undefined))!;
+  }
+
+  /** One at a time. */
+  #run(
+    options: CollectOptions,
+    scan: boolean,
+    intervalMs: number | undefined,
+  ): Promise<CollectReport | undefined> {
+    const before = this.#running ?? Promise.resolve();
+    const running = before
+      .catch(() => {})
+      .then(async () => {
+        await this.#ports.forgetOldVersions();
+        for (const { snapshots } of [...this.#ports.databases()]) await snapshots.dropIdle();
+        return new Collection(this.#collectorPorts(), options, scan).run(intervalMs);
+      });
+    this.#running = running;
+    return running;
+  }
+
+  #collectorPorts(): CollectorPorts {
+    return {
+      retention: this.retention,
+      objects: this.objects,
+      holder: this.#ports.holder,
+      heldHere: () => this.#heldHere(),
+      isEnding: () => this.#ending,
+      forget: async (database, snapshots) => this.#forget(database, snapshots),
+    };
+  }
+
+  /** What is open by reference, and what commits that were set aside belong on top of. */
+  async #heldHere(): Promise<Set<SnapshotId>> {
+    const held = new Set<SnapshotId>();
+    for (const { snapshots } of this.#ports.databases()) {
+      for (const id of await snapshots.inUse()) held.add(id);
+    }
+    for (const aside of await this.#ports.directories.listAside()) {
+      if (aside.base !== undefined && hasUnpublished(aside)) held.add(aside.base);
+    }
+    return held;
+  }
+
+  #forget({ id }: DatabaseRecord, gone: readonly SnapshotId[]): void {
+    for (const { database, snapshots } of this.#ports.databases()) {
+      if (database.id === id) snapshots.forget(gone);
+    }
+  }
+
+  /** The newest versions move over to the layers that the metadata has for them. */
+  async #leave(layers: ReadonlySet<LayerId>): Promise<void> {
+    for (const { publisher, ownership } of [...this.#ports.databases()]) {
+      if (ownership.held || ownership.isLost || publisher.snapshot === undefined) continue;
+      if (publisher.reads(layers)) await publisher.follow(publisher.snapshot.id);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#ending = true;
+    this.#cancel?.();
+    await this.#pinner?.stop();
+    await this.#running?.catch(() => {});
+  }
+}
+
+export const GARBAGE_DEFAULTS: GarbageOptions = {
+  intervalMs: undefined,
+  undropWithinMs: UNDROP_WITHIN_MS,
+};
