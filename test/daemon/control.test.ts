@@ -9,7 +9,15 @@ import { startControlServer } from '../../daemon/control/server.js';
 import { dataPaths } from '../../daemon/dataDirectory.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { silentLogger, systemClock } from '../../proto/ports.js';
-import { DATABASES, DROPPED, FINDING, fakeCommands, SNAPSHOT, STORAGE } from './fakeCommands.js';
+import {
+  DATABASES,
+  DROPPED,
+  FINDING,
+  fakeCommands,
+  REPORT,
+  SNAPSHOT,
+  STORAGE,
+} from './fakeCommands.js';
 
 const root = await mkdtemp(join(tmpdir(), 'openduck-control-'));
 after(() => rm(root, { recursive: true }));
@@ -193,3 +201,21 @@ test('something else that listens on the socket is an error, not silence', async
     other.close();
   }
 });
+
+test('retention and garbage collection go through whole', () =>
+  withDaemon('gc', async ({ client }) => {
+    const found = await client.retention('mydb');
+    assert.deepEqual(found, await fakeCommands.retention('mydb'));
+    const change = { keepLast: 0, keepWithin: 2 ** 52 };
+    const changed = await client.setRetention('mydb', change);
+    assert.deepEqual(changed, await fakeCommands.setRetention('mydb', change));
+    assert.equal((await client.setRetention('mydb', undefined)).isDefault, true);
+    const ages = { undropWithinMs: 0, minAgeMs: 2 ** 40 };
+    const report = await client.collect({ database: 'mydb', dryRun: true, ...ages });
+    assert.deepEqual(report, { ...REPORT, dryRun: true, held: 2 ** 40 });
+    const all = await client.collect({ database: undefined, dryRun: false, ...ages });
+    assert.equal(all.dryRun, false);
+    await assert.rejects(client.collect({ database: 'other', dryRun: true, ...ages }), {
+      code: 'NOT_FOUND',
+    });
+  }));

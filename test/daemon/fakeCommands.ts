@@ -11,6 +11,8 @@ import type {
   EngineCommands,
   SnapshotSummary,
 } from '../../fs/engineCommands.js';
+import type { CollectReport } from '../../fs/gc/report.js';
+import { DEFAULT_POLICY, type RetentionPolicy } from '../../metadata/retention/policy.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { databaseId, layerId, snapshotId } from '../../proto/ids.js';
 
@@ -91,6 +93,18 @@ export const STORAGE: readonly DatabaseStorage[] = [
     leaseHolder: 'db1:/var/lib/openduck#1f0c2a9b',
   },
 ];
+const POLICY: RetentionPolicy = { ...DEFAULT_POLICY, keepWithin: 2 ** 50 };
+
+const object = (key: string, bytes: number) => ({ key, bytes });
+
+export const REPORT: CollectReport = {
+  dryRun: false,
+  databases: [{ id: DATABASES[0]!.id, name: 'mydb', dropped: true, snapshots: [SNAPSHOT.id] }],
+  unused: [object('a/1.layer', 2 ** 50), object('a/2.layer', 0)],
+  orphans: [object('a/3.layer', 3)],
+  deleted: [],
+  held: 4,
+};
 
 function check(database: string): void {
   if (database === 'broken') throw new TypeError('a defect');
@@ -197,5 +211,17 @@ export const fakeCommands: EngineCommands = {
   snapshotStorage: async (database) => {
     check(database);
     return [{ id: SNAPSHOT.id, depth: 16, uniqueBytes: 2 ** 40, sharedBytes: 0 }];
+  },
+  retention: async (database) => {
+    check(database);
+    return { database, policy: POLICY, isDefault: true };
+  },
+  setRetention: async (database, change) => {
+    check(database);
+    return { database, policy: { ...POLICY, ...change }, isDefault: change === undefined };
+  },
+  collect: async (options) => {
+    if (options.database !== undefined) check(options.database);
+    return { ...REPORT, dryRun: options.dryRun, held: options.minAgeMs };
   },
 };

@@ -33,6 +33,8 @@ test('the defaults of a user and of root', () => {
   assert.equal(user.readOnly, false);
   assert.equal(user.logLevel, 'info');
   assert.equal(user.ack, 'local');
+  assert.equal(user.gcIntervalMs, 3_600_000);
+  assert.equal(user.undropWithinMs, 7 * 86_400_000);
   assert.equal(user.cacheBytes, 10 * 2 ** 30);
   assert.equal(user.metadata, undefined);
   assert.equal(user.objects, undefined);
@@ -222,4 +224,13 @@ test('the background daemon finds the same S3 store', () => {
     '--s3-ca=/work/ca.pem',
   ];
   assert.deepEqual(mountArguments('/m', settings).slice(-expected.length), expected);
+});
+
+test('garbage collection: an interval or off, and how long dropped databases stay', () => {
+  const withFlags = (flags: Record<string, string>) => resolveSettings({ ...NOBODY, flags });
+  assert.equal(withFlags({ 'gc-interval': 'off' }).gcIntervalMs, undefined);
+  assert.equal(withFlags({ 'gc-interval': '2h' }).gcIntervalMs, 7_200_000);
+  assert.equal(withFlags({ 'undrop-within': '10w' }).undropWithinMs, 70 * 86_400_000);
+  assert.throws(() => withFlags({ 'gc-interval': '1ms' }), { code: 'USAGE' });
+  assert.throws(() => withFlags({ 'undrop-within': 'soon' }), { code: 'USAGE' });
 });

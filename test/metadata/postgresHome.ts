@@ -44,7 +44,13 @@ export async function openPostgresHome(server: PostgresServer): Promise<StoreUnd
     async passTime(ms) {
       await runInSchema(
         url,
-        `UPDATE writer_lease SET expires_at = expires_at - ${ms} WHERE expires_at <> 0`,
+        `UPDATE writer_lease SET expires_at = expires_at - ${ms} WHERE expires_at <> 0;
+         UPDATE reader_pin SET expires_at = expires_at - ${ms};
+         UPDATE layer_pin SET expires_at = expires_at - ${ms};
+         UPDATE tombstone SET since = since - ${ms}, swept_at = swept_at - ${ms};
+         UPDATE gc_state SET expires_at = greatest(0, expires_at - ${ms}),
+           finished_at = greatest(0, finished_at - ${ms}),
+           scanned_at = greatest(0, scanned_at - ${ms})`,
       );
     },
     async reopen() {

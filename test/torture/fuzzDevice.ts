@@ -97,6 +97,7 @@ export class FakeMount {
       readOnly: false,
       backing: noBacking,
       forgetPages: async () => {},
+      forgetName: async () => {},
       logger,
       clock: systemClock,
     });
