@@ -7,6 +7,8 @@ import { errorCode, OpenduckError } from '../../proto/errors.js';
 
 export class OpenObjects implements ObjectStore {
   readonly url: string;
+  /** As the store has it: left out where there is no cache. */
+  readonly warm?: NonNullable<ObjectStore['warm']>;
   readonly #store: ObjectStore;
   /** Readers of each key. */
   readonly #open = new Map<string, number>();
@@ -14,6 +16,7 @@ export class OpenObjects implements ObjectStore {
   constructor(store: ObjectStore) {
     this.url = store.url;
     this.#store = store;
+    if (store.warm !== undefined) this.warm = store.warm.bind(store);
   }
 
   isOpen(key: string): boolean {
