@@ -91,7 +91,9 @@ async function deleteSnapshots(
       .where('database', '=', database)
       .where('id', 'in', batch)
       .execute();
-    const found = rows.map(({ id }) => id as SnapshotId);
+    // In the order that was asked for: a query alone gives none.
+    const there = new Set<string>(rows.map(({ id }) => id));
+    const found = batch.filter((id) => there.has(id));
     if (found.length === 0) continue;
     const references = await trx
       .selectFrom('snapshot_layer')
