@@ -63,6 +63,12 @@ export function optionalTextFlag(flags: Flags, name: string): string | undefined
   return flags[name] === undefined ? undefined : String(flags[name]);
 }
 
+/** The option --json of every listing. */
+export const JSON_OPTION = {
+  type: 'boolean',
+  describe: 'For programs; the keys are stable',
+} as const;
+
 /** JSON with null for what is not known, so that the keys are always there. */
 export function printJson(context: CommandContext, value: unknown): void {
   const text = JSON.stringify(value, (_, v) => (v === undefined ? null : v), 2);

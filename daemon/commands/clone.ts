@@ -3,6 +3,7 @@ import type { CommandModule } from 'yargs';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   printJson,
   readSettings,
   textFlag,
@@ -38,7 +39,7 @@ export function cloneCommand(context: CommandContext): CommandModule {
           demandOption: true,
           describe: 'Name of the new database',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 clone mydb test', 'The newest commit, also beside a writer')
         .example("$0 clone 'mydb@1 hour ago' test", 'As it was'),
     handler: (flags) => clone(context, flags),

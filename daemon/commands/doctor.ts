@@ -1,7 +1,13 @@
 /** openduck-fuse doctor */
 import type { CommandModule } from 'yargs';
 import { OpenduckError } from '../../proto/errors.js';
-import { type CommandContext, type Flags, printJson, readSettings } from '../commandContext.js';
+import {
+  type CommandContext,
+  type Flags,
+  JSON_OPTION,
+  printJson,
+  readSettings,
+} from '../commandContext.js';
 import {
   checkFileSystem,
   checkSpace,
@@ -65,7 +71,7 @@ export function doctorCommand(context: CommandContext): CommandModule {
     describe: 'Check whether this machine can mount, and what would make it better',
     builder: (yargs) =>
       storeOptions(yargs)
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 doctor --data-dir /srv/duck', 'Measures the disk of that directory')
         .example('$0 doctor --objects s3://bucket/p', 'Tries what may be done there'),
     handler: (flags) => doctor(context, flags),

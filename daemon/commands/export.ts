@@ -7,6 +7,7 @@ import { createByteProgress } from '../byteProgress.js';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   printJson,
   readSettings,
   textFlag,
@@ -81,7 +82,7 @@ export function exportCommand(context: CommandContext): CommandModule {
           default: true,
           describe: 'Put the WAL into the file; --no-checkpoint leaves it beside, as FILE.wal',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 export mydb backup.duckdb', 'The newest commit')
         .example("$0 export 'mydb@1 hour ago' backup.duckdb", ''),
     handler: (flags) => run(context, flags),

@@ -5,6 +5,7 @@ import { errorCode, OpenduckError } from '../../proto/errors.js';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   optionalTextFlag,
   printJson,
   readSettings,
@@ -141,7 +142,7 @@ export function fsckCommand(context: CommandContext): CommandModule {
           requiresArg: true,
           describe: 'Repair from this directory too: a copy of what --objects has',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 fsck', 'Quick: nothing but sizes and indexes is read')
         .example('$0 fsck mydb --deep', 'Exit code 0: clean, 1: something was found'),
     handler: (flags) => run(context, flags),

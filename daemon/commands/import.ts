@@ -5,6 +5,7 @@ import { createByteProgress } from '../byteProgress.js';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   printJson,
   readSettings,
   textFlag,
@@ -53,7 +54,7 @@ export function importCommand(context: CommandContext): CommandModule {
           type: 'boolean',
           describe: 'Write over a database of that name; its content stays as a snapshot',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 import big.duckdb sales', ''),
     handler: (flags) => run(context, flags),
   };

@@ -4,6 +4,7 @@ import type { EngineCommands } from '../../fs/engineCommands.js';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   optionalTextFlag,
   printJson,
   readSettings,
@@ -98,7 +99,7 @@ export function lsCommand(context: CommandContext): CommandModule {
           type: 'boolean',
           describe: 'Removed databases, which openduck-fuse undrop brings back',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 ls', 'All databases')
         .example('$0 ls mydb', 'One database with its files and snapshots'),
     handler: (flags) => ls(context, flags),

@@ -2,7 +2,13 @@
 import type { CommandModule } from 'yargs';
 import { realPath } from '../../layers/os/directories.js';
 import { nodeDisk } from '../../layers/os/nodeDisk.js';
-import { type CommandContext, type Flags, printJson, readSettings } from '../commandContext.js';
+import {
+  type CommandContext,
+  type Flags,
+  JSON_OPTION,
+  printJson,
+  readSettings,
+} from '../commandContext.js';
 import { lockDataDirectory, unlockDataDirectory } from '../dataDirectory.js';
 import { createLogger } from '../logging.js';
 import { createProgress } from '../progress.js';
@@ -111,7 +117,7 @@ export function rebuildMetadataCommand(context: CommandContext): CommandModule {
           type: 'boolean',
           describe: 'Read and check every byte, and do without layers that are damaged',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example(
           '$0 rebuild-metadata --objects s3://bucket/prefix --metadata-file new.url',
           'Into an empty Postgres schema',

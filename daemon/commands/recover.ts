@@ -3,6 +3,7 @@ import type { CommandModule } from 'yargs';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   printJson,
   readSettings,
   textFlag,
@@ -37,7 +38,7 @@ export function recoverCommand(context: CommandContext): CommandModule {
           demandOption: true,
           describe: 'Name of the new database',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' }),
+        .option('json', JSON_OPTION),
     handler: (flags) => recover(context, flags),
   };
 }

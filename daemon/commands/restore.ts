@@ -4,6 +4,7 @@ import type { EngineCommands, SnapshotSummary } from '../../fs/engineCommands.js
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   printJson,
   readSettings,
   textFlag,
@@ -50,7 +51,7 @@ function withOptions(yargs: Argv): Argv {
       default: DEFAULT_WAIT,
       describe: 'How long to wait for who writes the database',
     })
-    .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' });
+    .option('json', JSON_OPTION);
 }
 
 export function restoreCommand(context: CommandContext): CommandModule {

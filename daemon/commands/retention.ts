@@ -6,6 +6,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   optionalTextFlag,
   printJson,
   readSettings,
@@ -97,7 +98,7 @@ function describe(yargs: Argv): Argv {
       describe: 'All snapshots of so long before the newest',
     })
     .option('default', { type: 'boolean', describe: 'Back to the default' })
-    .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+    .option('json', JSON_OPTION)
     .example('$0 retention mydb', 'What is kept')
     .example('$0 retention mydb --keep-daily 30 --keep-within 2d', 'Change two of the rules');
 }

@@ -5,6 +5,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   optionalTextFlag,
   printJson,
   readSettings,
@@ -124,7 +125,7 @@ const WHEN_HELP = "An id or unique prefix, a name, an ISO time, '5 minutes ago',
 function withDatabase(yargs: Argv): Argv {
   return yargs
     .positional('db', { type: 'string', demandOption: true, describe: 'Name of the database' })
-    .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' });
+    .option('json', JSON_OPTION);
 }
 
 function withReference(yargs: Argv): Argv {

@@ -1,7 +1,13 @@
 /** openduck-fuse status */
 import type { CommandModule } from 'yargs';
 import type { AsideSummary } from '../../fs/engineCommands.js';
-import { type CommandContext, type Flags, printJson, readSettings } from '../commandContext.js';
+import {
+  type CommandContext,
+  type Flags,
+  JSON_OPTION,
+  printJson,
+  readSettings,
+} from '../commandContext.js';
 import type { DaemonStatus } from '../control/client.js';
 import { databaseTable } from '../databaseTable.js';
 import { formatDuration, formatSize } from '../quantities.js';
@@ -83,7 +89,7 @@ export function statusCommand(context: CommandContext): CommandModule {
     describe: 'What the daemon does; exit code 0 also when none runs',
     builder: (yargs) =>
       yargs
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 status --json', 'For scripts: .running, .pid, .mountpoint, .databases[]'),
     handler: (flags) => status(context, flags),
   };

@@ -3,6 +3,7 @@ import type { CommandModule } from 'yargs';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   optionalTextFlag,
   printJson,
   readSettings,
@@ -36,7 +37,7 @@ export function undropCommand(context: CommandContext): CommandModule {
           requiresArg: true,
           describe: 'Which one, when several of that name were removed: see ls --dropped',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 undrop mydb', 'The one that was removed last')
         .example('$0 undrop mydb mydb_old', 'When there is another mydb by now'),
     handler: (flags) => undrop(context, flags),

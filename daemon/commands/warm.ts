@@ -4,6 +4,7 @@ import type { WarmProgress } from '../../fs/warm.js';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   printJson,
   readSettings,
   textFlag,
@@ -59,7 +60,7 @@ export function warmCommand(context: CommandContext): CommandModule {
           demandOption: true,
           describe: 'Database, or DB@WHEN for a snapshot of it',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 warm mydb', 'The newest snapshot, on a fresh host'),
     handler: (flags) => warm(context, flags),
   };
