@@ -1,9 +1,16 @@
 /** openduck-fuse gc [DB] */
 import type { CommandModule } from 'yargs';
-import { type CollectedObject, type CollectReport, MIN_AGE_MS } from '../../fs/gc/report.js';
+import {
+  bytesOf,
+  type CollectedObject,
+  type CollectReport,
+  MIN_AGE_MS,
+  snapshotsGone,
+} from '../../fs/gc/report.js';
 import {
   type CommandContext,
   type Flags,
+  JSON_OPTION,
   optionalTextFlag,
   printJson,
   readSettings,
@@ -11,9 +18,6 @@ import {
 import { databaseName } from '../databaseName.js';
 import { formatDuration, formatSize, parseSpan } from '../quantities.js';
 import { withSession } from '../session.js';
-
-const bytesOf = (objects: readonly CollectedObject[]): number =>
-  objects.reduce((sum, { bytes }) => sum + bytes, 0);
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 
@@ -47,16 +51,16 @@ function describe(report: CollectReport, minAgeMs: number): string {
 }
 
 /** The whole report, with sums. */
-function asJson({ databases, unused, orphans, deleted, ...rest }: CollectReport) {
+function asJson(report: CollectReport) {
+  const { databases, unused, orphans, deleted, ...rest } = report;
   const objects = (list: readonly CollectedObject[]) => ({
     count: list.length,
     bytes: bytesOf(list),
     objects: list,
   });
-  const snapshots = databases.reduce((sum, one) => sum + one.snapshots.length, 0);
   return {
     ...rest,
-    snapshots,
+    snapshots: snapshotsGone(report),
     databases,
     unused: objects(unused),
     orphans: objects(orphans),
@@ -100,7 +104,7 @@ export function gcCommand(context: CommandContext): CommandModule {
           requiresArg: true,
           describe: 'From the last use of an object to its deletion (default: 1h)',
         })
-        .option('json', { type: 'boolean', describe: 'For programs; the keys are stable' })
+        .option('json', JSON_OPTION)
         .example('$0 gc --dry-run', 'What would go, and how many bytes')
         .example('$0 gc mydb', 'Do it now, for one database'),
     handler: (flags) => gc(context, flags),

@@ -42,10 +42,6 @@ export function decodeOptions(message: CollectRequest): CollectOptions {
   };
 }
 
-export function encodeReport(report: CollectReport): CollectMessage {
-  return report;
-}
-
 const decodeObjects = (objects: readonly CollectedObjectMessage[]) =>
   objects.map(({ key, bytes }) => ({ key, bytes: numberOf(bytes, `size of ${key}`) }));
 

@@ -12,7 +12,7 @@ import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { contentHandlers } from './contentHandlers.js';
 import { toGrpcError } from './errors.js';
-import { decodeChange, decodeOptions, encodeReport } from './gcMessages.js';
+import { decodeChange, decodeOptions } from './gcMessages.js';
 import { encodeDatabase, encodeSnapshot, numberOf } from './messages.js';
 import { CONTROL_SERVICE, type ControlHandlers, type Int64, MESSAGE_LIMITS } from './protocol.js';
 import { socketAddress } from './socketAddress.js';
@@ -102,7 +102,7 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
       if (change === undefined || change === null) return commands.retention(database);
       return commands.setRetention(database, decodeChange(change));
     },
-    Collect: async (request) => encodeReport(await commands.collect(decodeOptions(request))),
+    Collect: (request) => commands.collect(decodeOptions(request)),
   };
 }
 

@@ -35,6 +35,8 @@ export interface CollectorPorts {
   readonly objects: ObjectStore & { isOpen(key: string): boolean };
   /** Who we are among the hosts. */
   readonly holder: string;
+  /** What this host only keeps for the next one who opens it is closed. */
+  readonly letGo: () => Promise<void>;
   /** Snapshots that are open on this host, and those that something on its disk belongs to. */
   readonly heldHere: () => Promise<ReadonlySet<SnapshotId>>;
   /** The run ends at the next occasion; a later one goes on. */
@@ -162,7 +164,8 @@ export class Collection {
 
   /** What `#collect` would do. */
   async #plan(): Promise<CollectReport> {
-    const { retention, objects } = this.#ports;
+    const { retention, objects, letGo } = this.#ports;
+    await letGo();
     const databases = await this.#chosen();
     const droppedBefore = await this.#droppedBefore();
     const doomed: SnapshotId[] = [];
@@ -189,7 +192,8 @@ export class Collection {
   }
 
   async #collect(): Promise<void> {
-    const { retention } = this.#ports;
+    const { retention, letGo } = this.#ports;
+    await letGo();
     const databases = await this.#chosen();
     const droppedBefore = await this.#droppedBefore();
     for (const database of databases) {

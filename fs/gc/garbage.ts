@@ -10,7 +10,14 @@ import type { EngineDatabase } from '../engineOptions.js';
 import { Collection, type CollectorPorts } from './collector.js';
 import { OpenObjects } from './openObjects.js';
 import { Pinner } from './pinner.js';
-import { type CollectOptions, type CollectReport, MIN_AGE_MS, UNDROP_WITHIN_MS } from './report.js';
+import {
+  bytesOf,
+  type CollectOptions,
+  type CollectReport,
+  MIN_AGE_MS,
+  snapshotsGone,
+  UNDROP_WITHIN_MS,
+} from './report.js';
 
 /** How often it is looked whether a collection is due: hosts share the work. */
 const LONGEST_LOOK_MS = 300_000;
@@ -97,11 +104,11 @@ export class Garbage {
     }
   }
 
-  #tell({ databases, deleted }: CollectReport): void {
-    const snapshots = databases.reduce((sum, one) => sum + one.snapshots.length, 0);
-    const bytes = deleted.reduce((sum, object) => sum + object.bytes, 0);
-    if (snapshots === 0 && deleted.length === 0) return;
-    const fields = { snapshots, objects: deleted.length, bytes };
+  #tell(report: CollectReport): void {
+    const snapshots = snapshotsGone(report);
+    const objects = report.deleted.length;
+    if (snapshots === 0 && objects === 0) return;
+    const fields = { snapshots, objects, bytes: bytesOf(report.deleted) };
     this.#ports.logger.info(fields, 'garbage was collected');
   }
 
@@ -119,11 +126,7 @@ export class Garbage {
     const before = this.#running ?? Promise.resolve();
     const running = before
       .catch(() => {})
-      .then(async () => {
-        await this.#ports.forgetOldVersions();
-        for (const { snapshots } of [...this.#ports.databases()]) await snapshots.dropIdle();
-        return new Collection(this.#collectorPorts(), options, scan).run(intervalMs);
-      });
+      .then(() => new Collection(this.#collectorPorts(), options, scan).run(intervalMs));
     this.#running = running;
     return running;
   }
@@ -133,10 +136,16 @@ export class Garbage {
       retention: this.retention,
       objects: this.objects,
       holder: this.#ports.holder,
+      letGo: () => this.#letGo(),
       heldHere: () => this.#heldHere(),
       isEnding: () => this.#ending,
       forget: async (database, snapshots) => this.#forget(database, snapshots),
     };
+  }
+
+  async #letGo(): Promise<void> {
+    await this.#ports.forgetOldVersions();
+    for (const { snapshots } of [...this.#ports.databases()]) await snapshots.dropIdle();
   }
 
   /** What is open by reference, and what commits that were set aside belong on top of. */

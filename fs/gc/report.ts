@@ -39,6 +39,14 @@ export interface CollectReport {
   readonly held: number;
 }
 
+export function bytesOf(objects: readonly CollectedObject[]): number {
+  return objects.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+export function snapshotsGone({ databases }: CollectReport): number {
+  return databases.reduce((sum, { snapshots }) => sum + snapshots.length, 0);
+}
+
 /** How long a dropped database can be brought back, and when nobody can need an unused layer. */
 export const UNDROP_WITHIN_MS = 7 * 86_400_000;
 export const MIN_AGE_MS = 3_600_000;
