@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { CHAIN_BYTES, ChainedChecksum } from '../layers/chainedChecksum.js';
 import type { LayerDescription, LayerFile } from '../layers/layer.js';
+import { layerKey } from '../layers/layerKey.js';
 import { type Layer, openLayer } from '../layers/layerReader.js';
 import { writeLayer } from '../layers/layerWriter.js';
 import type { DiskFile } from '../layers/os/disk.js';
@@ -130,7 +131,7 @@ async function store(
         if (read !== length) throw new OpenduckError('IO', `${path}: a staged file is short`);
       },
     );
-    const key = `${database}/${id}.layer`;
+    const key = layerKey(database, id);
     await objects.putFile(key, path);
     return {
       id,

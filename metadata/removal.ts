@@ -3,6 +3,7 @@ import type { Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import type { DatabaseId, SnapshotId } from '../proto/ids.js';
 import { lockDatabase } from './databases.js';
+import { deleteSnapshots } from './retention/removal.js';
 import type { Schema } from './schema.js';
 import { readSnapshot } from './snapshots.js';
 
@@ -32,7 +33,6 @@ export async function removeSnapshot(
       { database: database.name, hint: 'Remove it nevertheless with --force.' },
     );
   }
-  await trx.deleteFrom('snapshot_layer').where('snapshot', '=', id).execute();
-  await trx.deleteFrom('snapshot').where('id', '=', id).execute();
+  await deleteSnapshots(trx, owner, [id]);
   return owner;
 }

@@ -12,6 +12,7 @@ import {
   type SnapshotId,
   wallTime,
 } from '../../proto/ids.js';
+import { uuidTime } from '../../proto/uuid.js';
 import { type DatabaseHistory, historyOf, type LeftOut } from './history.js';
 import {
   type FoundLayer,
@@ -79,11 +80,6 @@ function historiesOf(layers: readonly FoundLayer[], origins: Origins): DatabaseH
   }
   const isWhole = (snapshot: SnapshotId): boolean => origins.isWhole(snapshot);
   return [...byDatabase.values()].map((list) => historyOf(list, isWhole));
-}
-
-/** UUIDs of version 7 begin with the time at which they were made. */
-function timeOf(id: SnapshotId) {
-  return wallTime(Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16));
 }
 
 class Rebuild {
@@ -161,7 +157,7 @@ class Rebuild {
         sequence: i + 1,
         version,
         commitTime,
-        publishedAt: timeOf(link.snapshot),
+        publishedAt: wallTime(uuidTime(link.snapshot)),
         reason: 'recovery',
         name: undefined,
         files: files.map(({ suffix, size }) => ({ name: name + suffix, size })),

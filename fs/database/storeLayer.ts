@@ -1,6 +1,7 @@
 /** Makes the layer of a plan: writes it to staging, then puts it into the object store. */
 import { join } from 'node:path';
 import type { LayerDescription } from '../../layers/layer.js';
+import { layerKey } from '../../layers/layerKey.js';
 import { writeLayer } from '../../layers/layerWriter.js';
 import type { ObjectStore } from '../../layers/objectStore.js';
 import type { LayerRecord, SnapshotReason, SnapshotRecord } from '../../metadata/store.js';
@@ -77,7 +78,7 @@ export async function storeLayer(
     (file, offset, buffer, at, length) =>
       readContent(database.sources, images.get(file)!, offset, buffer, at, length),
   );
-  const key = `${database.id}/${id}.layer`;
+  const key = layerKey(database.id, id);
   await ports.objects.putFile(key, path);
   return {
     id,

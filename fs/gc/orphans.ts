@@ -1,24 +1,20 @@
 /** Objects of a database that no layer row has: of uploads that crashed or were refused. */
+import { layerOfKey } from '../../layers/layerKey.js';
 import type { ObjectStore } from '../../layers/objectStore.js';
 import type { DeadLayer, RetentionStore } from '../../metadata/retention/port.js';
-import type { DatabaseId, LayerId, WallTime } from '../../proto/ids.js';
+import type { DatabaseId, WallTime } from '../../proto/ids.js';
+import { uuidTime } from '../../proto/uuid.js';
 
 /** Younger ones may be on their way into the metadata. */
 const ORPHAN_AGE_MS = 86_400_000;
-
-const KEY =
-  /^([0-9a-f-]{36})\/([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})\.layer$/;
-
-/** When a UUID v7 was made, in milliseconds. */
-const timeOf = (uuid: string): number => Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
 
 /** What is in the store under the database's prefix and may be a layer, with its age in doubt. */
 function layersAmong(keys: readonly string[], database: DatabaseId, before: number): DeadLayer[] {
   const layers: DeadLayer[] = [];
   for (const key of keys) {
-    const [, owner, layer] = KEY.exec(key) ?? [];
-    if (owner !== database || layer === undefined || timeOf(layer) > before) continue;
-    layers.push({ layer: layer as LayerId, database, key, bytes: 0 });
+    const layer = layerOfKey(key, database);
+    if (layer === undefined || uuidTime(layer) > before) continue;
+    layers.push({ layer, database, key, bytes: 0 });
   }
   return layers;
 }

@@ -77,7 +77,7 @@ export async function deadWithout(
 }
 
 /** The rows of these snapshots of the database; resolves to the layers that they referred to. */
-async function deleteSnapshots(
+export async function deleteSnapshots(
   trx: Transaction<Schema>,
   database: DatabaseId,
   ids: readonly SnapshotId[],

@@ -3,7 +3,8 @@ import type { Kysely, Transaction } from 'kysely';
 import type { DatabaseId, LayerId, SnapshotId, WallTime } from '../../proto/ids.js';
 import { wallTime } from '../../proto/ids.js';
 import { lockDatabase, readDatabase } from '../databases.js';
-import { decodeDatabase, insertBatches } from '../rows.js';
+import * as layers from '../layers.js';
+import { insertBatches } from '../rows.js';
 import type { Schema } from '../schema.js';
 import * as collection from './collection.js';
 import * as pins from './pins.js';
@@ -76,8 +77,8 @@ export class SqlRetention implements RetentionStore {
 
   listEveryDatabase() {
     return this.#store.read('list all databases', async (db) => {
-      const rows = await db.selectFrom('database').selectAll().orderBy('id').execute();
-      return rows.map(decodeDatabase);
+      const databases = await layers.listEveryDatabase(db);
+      return databases.sort((a, b) => (a.id < b.id ? -1 : 1));
     });
   }
 
