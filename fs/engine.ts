@@ -111,7 +111,7 @@ export class Engine {
       await disk.removeTree(directory);
       await disk.makeDirectory(directory);
     }
-    await disk.makeDirectory(join(this.options.dataDir, 'segments'));
+    await this.directories.make();
     for (const aside of await this.directories.listAside()) {
       if (hasUnpublished(aside)) continue;
       await this.directories.remove(this.directories.path(aside.id), aside);

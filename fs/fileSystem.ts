@@ -9,7 +9,7 @@ import { describeError, OpenduckError } from '../proto/errors.js';
 import type { Clock, Logger } from '../proto/ports.js';
 import type { Database } from './database/database.js';
 import type { Version } from './database/image.js';
-import type { LiveFile } from './database/liveFile.js';
+import { hasUncommitted, type LiveFile } from './database/liveFile.js';
 import type { Engine } from './engine.js';
 import type { EngineDatabase } from './engineOptions.js';
 import type { FileSystemOptions } from './fileSystemOptions.js';
@@ -266,8 +266,7 @@ export class FileSystem {
     const { database, ownership } = use.entry;
     // Its log is set aside as it is; or whoever has its files open goes on with them as they are.
     if (ownership.isLost || database.dropped) return;
-    const dirty = [...database.files.values()].some((file) => file.dirty);
-    if (!dirty) {
+    if (!hasUncommitted(database.files)) {
       this.#freeze(use);
       return;
     }

@@ -29,7 +29,7 @@ import type { DatabasePorts, DatabaseState } from './databaseState.js';
 import { type FollowedVersion, followFiles } from './followedVersion.js';
 import type { Generation, HeldSource } from './generation.js';
 import { Version } from './image.js';
-import { emptyContent, LiveFile } from './liveFile.js';
+import { emptyContent, hasUncommitted, LiveFile } from './liveFile.js';
 import { Orphans } from './orphans.js';
 import { SegmentShelf } from './segmentShelf.js';
 import { SerialQueue } from './serialQueue.js';
@@ -269,7 +269,7 @@ export class Database {
    * behind the caller's back, as a local file system would. Throws DISK_FULL, IO.
    */
   async commitAll(): Promise<void> {
-    if (![...this.files.values()].some((file) => file.dirty)) return;
+    if (!hasUncommitted(this.files)) return;
     await new Promise<void>((published, failed) => {
       this.serially(async () => {
         while (this.writing) await this.log.settled();

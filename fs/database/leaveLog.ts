@@ -6,6 +6,7 @@ import { uuidBytes } from '../../proto/uuid.js';
 import type { Published } from './compaction.js';
 import type { Database } from './database.js';
 import { Generation } from './generation.js';
+import { hasUncommitted } from './liveFile.js';
 import { leavesOf, moveImages } from './moveImages.js';
 
 /** Before segments go: the record is what tells that they are not missing. Throws DISK_FULL, IO. */
@@ -68,7 +69,7 @@ export function endLogHere(database: Database, published: Published): Promise<vo
 /** What only the log has must not go with it. */
 function isAllPublished({ head, files }: Database, published: Published | undefined): boolean {
   if (head.number !== (published?.snapshot.version ?? 0)) return false;
-  return ![...files.values()].some((file) => file.dirty);
+  return !hasUncommitted(files);
 }
 
 /**

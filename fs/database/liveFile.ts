@@ -161,3 +161,8 @@ export const emptyContent = (): { size: number; map: ExtentMap } => ({
   size: 0,
   map: new ExtentMap(),
 });
+
+/** Whether any of the files has something that was not committed. */
+export function hasUncommitted(files: ReadonlyMap<string, LiveFile>): boolean {
+  return [...files.values()].some((file) => file.dirty);
+}

@@ -64,6 +64,11 @@ export class LogDirectories {
     this.#root = root;
   }
 
+  /** The folder of all of them. Throws DISK_FULL, IO. */
+  make(): Promise<void> {
+    return this.#disk.makeDirectory(this.#root);
+  }
+
   path(name: string): string {
     return join(this.#root, name);
   }

@@ -20,6 +20,7 @@ import { follow, followStack } from './follow.js';
 import { Generation } from './generation.js';
 import type { LayerShelf } from './layerShelf.js';
 import { leaveLog, leaveSegments, seal } from './leaveLog.js';
+import { hasUncommitted } from './liveFile.js';
 import { leavesOf, moveImages } from './moveImages.js';
 import type { Ownership } from './ownership.js';
 import { PublishTimer } from './publishTimer.js';
@@ -275,7 +276,7 @@ export class Publisher {
 
   async #catchUpNow(head: SnapshotId | undefined): Promise<'followed' | 'forked'> {
     await this.#settle();
-    const dirty = [...this.#database.files.values()].some((file) => file.dirty);
+    const dirty = hasUncommitted(this.#database.files);
     if (this.published?.snapshot.id === head) {
       if (!this.lagging && !dirty && this.#ports.metadata.shared) {
         this.published = await followStack(this.#database, this.#ports, this.published);

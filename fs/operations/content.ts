@@ -1,4 +1,5 @@
 /** The bytes of files: READ, WRITE, FLUSH, FSYNC. */
+
 import { OpenduckError } from '../../proto/errors.js';
 import { Errno } from '../../proto/fuse/constants.js';
 import { writeOut } from '../../proto/fuse/replies.js';
@@ -11,6 +12,7 @@ import {
   newWriteRequest,
 } from '../../proto/fuse/requests/files.js';
 import type { Database } from '../database/database.js';
+import { hasUncommitted } from '../database/liveFile.js';
 import { type Content, readContent, readContentCached } from '../database/readContent.js';
 import { ErrnoAnswer } from '../errno.js';
 import type { FileSystem } from '../fileSystem.js';
@@ -158,7 +160,7 @@ export async function flush(fs: FileSystem, call: Call): Promise<Answer> {
   const own = fs.callers.processOf(call.header.pid) === handle.process;
   if (own && use.writeHandles === 1) {
     const { database, ownership } = use.entry;
-    const isDirty = [...database.files.values()].some((file) => file.dirty);
+    const isDirty = hasUncommitted(database.files);
     if (isDirty && !ownership.sure) await ownership.confirm();
     await database.commitAll();
     if (isDirty && !ownership.sure) await ownership.confirm();
