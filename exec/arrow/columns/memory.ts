@@ -53,8 +53,8 @@ const keys = new Float64Array(SLOTS);
 
 /** Strings of a vector that are to be copied: `rows` names them, `targets` says where to. */
 export interface LongStrings {
-  readonly rows: Int32Array;
-  readonly targets: Int32Array;
+  rows: Int32Array;
+  targets: Int32Array;
   count: number;
 }
 

@@ -16,14 +16,14 @@ import {
 export class StringColumn implements Column {
   readonly #validity = new Validity();
   readonly #offsets = new Offsets();
-  readonly #long: { rows: Int32Array; targets: Int32Array; count: number };
+  readonly #long: LongStrings = {
+    rows: new Int32Array(2048),
+    targets: new Int32Array(2048),
+    count: 0,
+  };
   #strings: Uint8Array = new Uint8Array(0);
   #words: Uint32Array = new Uint32Array(0);
   #parts: Uint8Array[] = [];
-
-  constructor() {
-    this.#long = { rows: new Int32Array(2048), targets: new Int32Array(2048), count: 0 };
-  }
 
   get bytes(): number {
     return this.#offsets.total + this.#offsets.rows * 4;
@@ -68,14 +68,14 @@ export class StringColumn implements Column {
     this.#parts.push(out);
   }
 
-  #longFor(count: number): { rows: Int32Array; targets: Int32Array; count: number } {
+  #longFor(count: number): LongStrings {
     const long = this.#long;
     long.count = 0;
     if (long.rows.length < count) {
       long.rows = new Int32Array(count * 2);
       long.targets = new Int32Array(count * 2);
     }
-    return long satisfies LongStrings;
+    return long;
   }
 
   #copyInline(from: number, count: number, out: Uint8Array): void {
