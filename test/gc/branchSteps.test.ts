@@ -5,14 +5,20 @@
  */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { readContent } from '../../fs/database/readContent.js';
 import type { Engine } from '../../fs/engine.js';
 import { OpenduckError } from '../../proto/errors.js';
+import { headText } from '../fs/engineFixture.js';
 import { startPostgres } from '../harness/postgres.js';
 import type { StoreUnderTest } from '../metadata/conformance.js';
-import { openPostgresHome } from '../metadata/postgresHome.js';
-import { openSqliteHome } from '../metadata/sqliteHome.js';
-import { type CallHook, GcWorld, hooked, MAIN, NOW, publishText } from './gcFixture.js';
+import {
+  type CallHook,
+  GcWorld,
+  hooked,
+  MAIN,
+  metadataEngines,
+  NOW,
+  publishText,
+} from './gcFixture.js';
 
 const server = await startPostgres({ tcp: true, fsync: false });
 after(() => server.dispose());
@@ -22,11 +28,7 @@ const FULL_STACK = 16;
 
 async function textOf(engine: Engine, name: string): Promise<string | undefined> {
   const entry = engine.find(name);
-  const image = entry?.database.head.files.get(MAIN);
-  if (entry === undefined || image === undefined) return undefined;
-  const bytes = Buffer.alloc(image.size);
-  await readContent(entry.database.sources, image, 0, bytes, 0, image.size);
-  return bytes.toString();
+  return entry === undefined ? undefined : headText(entry.database, MAIN);
 }
 
 interface Scenario {
@@ -44,10 +46,11 @@ const SCENARIOS: readonly Scenario[] = [
     what: 'clone',
     database: 'branch',
     before: undefined,
-    after: 'second',
+    // Its end is in the first layer only.
+    after: 'second one',
     async prepare(engine) {
-      await publishText(engine, 'source', 'first');
-      const second = await publishText(engine, 'source', 'second');
+      await publishText(engine, 'source', 'first, one');
+      const second = await publishText(engine, 'source', 'second ');
       await publishText(engine, 'source', 'third');
       return (now) => now.commands.clone('source', second, 'branch');
     },
@@ -151,10 +154,7 @@ async function runOnce(
 }
 
 for (const scenario of SCENARIOS) {
-  for (const [engine, open] of [
-    ['sqlite', openSqliteHome],
-    ['postgres', () => openPostgresHome(server)],
-  ] as const) {
+  for (const [engine, open] of metadataEngines(server)) {
     test(`death at every step on ${engine}: ${scenario.what}`, { timeout: 120_000 }, async () => {
       let steps = 0;
       while (!(await runOnce(scenario, open, steps))) steps += 1;

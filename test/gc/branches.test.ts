@@ -1,38 +1,21 @@
 /** Garbage collection and what shares layers: clones, restored heads, dropped databases. */
 import assert from 'node:assert/strict';
-import { after, type TestContext, test } from 'node:test';
-import { readContent } from '../../fs/database/readContent.js';
+import { after } from 'node:test';
 import type { Engine } from '../../fs/engine.js';
+import { headText } from '../fs/engineFixture.js';
 import { startPostgres } from '../harness/postgres.js';
 import { refuses } from '../metadata/fixtures.js';
-import { openPostgresHome } from '../metadata/postgresHome.js';
-import { openSqliteHome } from '../metadata/sqliteHome.js';
-import { GcWorld, MAIN, NOW, publishText } from './gcFixture.js';
+import { MAIN, metadataEngines, NOW, onBoth, publishText } from './gcFixture.js';
 
 const server = await startPostgres({ tcp: true, fsync: false });
 after(() => server.dispose());
 
-function onBoth(what: string, body: (world: GcWorld, t: TestContext) => Promise<void>): void {
-  for (const [engine, open] of [
-    ['sqlite', openSqliteHome],
-    ['postgres', () => openPostgresHome(server)],
-  ] as const) {
-    test(`gc of branches on ${engine}: ${what}`, { timeout: 120_000 }, async (t) =>
-      body(await GcWorld.make(t, open), t),
-    );
-  }
-}
+const onEach = onBoth(metadataEngines(server), 'gc of branches', 120_000);
 
-/** What the newest version of the database holds. */
-async function textOf(engine: Engine, name: string): Promise<string> {
-  const { database } = engine.get(name);
-  const image = database.head.files.get(MAIN)!;
-  const bytes = Buffer.alloc(image.size);
-  await readContent(database.sources, image, 0, bytes, 0, image.size);
-  return bytes.toString();
-}
+const textOf = (engine: Engine, name: string): Promise<string> =>
+  headText(engine.get(name).database, MAIN);
 
-onBoth('a clone lives on when its source is dropped and collected', async (world) => {
+onEach('a clone lives on when its source is dropped and collected', async (_, world) => {
   let engine = await world.engine('a');
   await publishText(engine, 'source', 'first');
   const second = await publishText(engine, 'source', 'second');
@@ -55,7 +38,7 @@ onBoth('a clone lives on when its source is dropped and collected', async (world
   await engine.close();
 });
 
-onBoth('a thinned clone can still be reset to where it began', async (world) => {
+onEach('a thinned clone can still be reset to where it began', async (_, world) => {
   const engine = await world.engine('a');
   await publishText(engine, 'source', 'as cloned');
   await engine.commands.clone('source', undefined, 'branch');
@@ -75,7 +58,7 @@ onBoth('a thinned clone can still be reset to where it began', async (world) => 
   await engine.close();
 });
 
-onBoth('what was restored keeps its layers when its origin is thinned', async (world) => {
+onEach('what was restored keeps its layers when its origin is thinned', async (_, world) => {
   let engine = await world.engine('a');
   const first = await publishText(engine, 'mydb', 'good');
   await publishText(engine, 'mydb', 'bad');
@@ -91,7 +74,7 @@ onBoth('what was restored keeps its layers when its origin is thinned', async (w
   await engine.close();
 });
 
-onBoth('a removed snapshot gives its layers back', async (world) => {
+onEach('a removed snapshot gives its layers back', async (_, world) => {
   const engine = await world.engine('a');
   const first = await publishText(engine, 'mydb', 'a'.repeat(9_000));
   await publishText(engine, 'mydb', 'b'.repeat(9_000));

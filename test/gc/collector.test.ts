@@ -1,6 +1,6 @@
 /** Garbage collection of one engine, beside a writer, with failures at every step. */
 import assert from 'node:assert/strict';
-import { after, type TestContext, test } from 'node:test';
+import { after, test } from 'node:test';
 import type { Version } from '../../fs/database/image.js';
 import { readContent } from '../../fs/database/readContent.js';
 import type { Engine } from '../../fs/engine.js';
@@ -12,8 +12,6 @@ import { systemClock, systemRandom, uuidV7 } from '../../proto/ports.js';
 import { startPostgres } from '../harness/postgres.js';
 import { testSetting } from '../harness/seeds.js';
 import type { StoreUnderTest } from '../metadata/conformance.js';
-import { openPostgresHome } from '../metadata/postgresHome.js';
-import { openSqliteHome } from '../metadata/sqliteHome.js';
 import {
   type CallHook,
   type EngineParts,
@@ -21,27 +19,19 @@ import {
   GcWorld,
   hooked,
   MAIN,
+  metadataEngines,
   NOW,
+  onBoth,
   publishText,
 } from './gcFixture.js';
 
 const server = await startPostgres({ tcp: true, fsync: false });
 after(() => server.dispose());
 
-const ENGINES: readonly (readonly [string, () => Promise<StoreUnderTest>])[] = [
-  ['sqlite', openSqliteHome],
-  ['postgres', () => openPostgresHome(server)],
-];
+const ENGINES = metadataEngines(server);
+const onEach = onBoth(ENGINES, 'gc', 240_000);
 const DAY = 86_400_000;
 const OBJECT_METHODS = ['delete', 'list', 'head'];
-
-function onBoth(what: string, body: (t: TestContext, world: GcWorld) => Promise<void>): void {
-  for (const [engine, open] of ENGINES) {
-    test(`gc on ${engine}: ${what}`, { timeout: 240_000 }, async (t) =>
-      body(t, await GcWorld.make(t, open)),
-    );
-  }
-}
 
 async function textOf({ database }: EngineDatabase, version: Version): Promise<string> {
   const image = version.files.get(MAIN)!;
@@ -112,7 +102,7 @@ async function putOrphan(world: GcWorld, database: string, ageMs: number): Promi
   return key;
 }
 
-onBoth('thins out, keeps what is named and open, and frees the rest', async (_, world) => {
+onEach('thins out, keeps what is named and open, and frees the rest', async (_, world) => {
   const ledger = await begin(world);
   const { engine } = ledger;
   const made = await ledger.publish(40);
@@ -143,7 +133,7 @@ onBoth('thins out, keeps what is named and open, and frees the rest', async (_, 
   await again.engine.close();
 });
 
-onBoth('a version that is open loses its snapshot, but never its bytes', async (_, world) => {
+onEach('a version that is open loses its snapshot, but never its bytes', async (_, world) => {
   const ledger = await begin(world);
   const { engine } = ledger;
   await ledger.publish(20);
@@ -161,7 +151,7 @@ onBoth('a version that is open loses its snapshot, but never its bytes', async (
   await engine.close();
 });
 
-onBoth('nothing is deleted before its time', async (_, world) => {
+onEach('nothing is deleted before its time', async (_, world) => {
   const ledger = await begin(world);
   const { engine } = ledger;
   await ledger.publish(10);
@@ -284,7 +274,7 @@ for (const [name, open] of ENGINES) {
   }
 }
 
-onBoth('by itself, now and then, whatever one of them meets', async (_, world) => {
+onEach('by itself, now and then, whatever one of them meets', async (_, world) => {
   let failing = true;
   const hook: CallHook = async (method, when) => {
     if (failing && method === 'removeSnapshots' && when === 'before') {

@@ -2,7 +2,7 @@
  * Engines on one metadata store (either engine) and one object store in memory, which gives nothing
  * of an object that was deleted, not even to those who have it open.
  */
-import type { TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { type Engine, openEngine } from '../../fs/engine.js';
 import type { EngineDatabase } from '../../fs/engineOptions.js';
 import type { CollectOptions } from '../../fs/gc/report.js';
@@ -15,8 +15,11 @@ import { OpenduckError } from '../../proto/errors.js';
 import { silentLogger, systemRandom } from '../../proto/ports.js';
 import { createFile, writeText } from '../fs/engineFixture.js';
 import { ManualClock } from '../fs/manualClock.js';
+import type { PostgresServer } from '../harness/postgres.js';
 import { MemoryDisk } from '../layers/memoryDisk.js';
 import type { StoreUnderTest } from '../metadata/conformance.js';
+import { openPostgresHome } from '../metadata/postgresHome.js';
+import { openSqliteHome } from '../metadata/sqliteHome.js';
 
 export const MAIN = '.duckdb';
 export const EXACTLY = { keepMinutely: 0, keepHourly: 0, keepDaily: 0, keepWithin: 0 };
@@ -26,6 +29,29 @@ export const NOW: CollectOptions = {
   undropWithinMs: 0,
   minAgeMs: 0,
 };
+
+/** Both engines of the metadata by name, each with how to open an empty store of its own. */
+export type MetadataEngines = readonly (readonly [string, () => Promise<StoreUnderTest>])[];
+
+export const metadataEngines = (server: PostgresServer): MetadataEngines => [
+  ['sqlite', openSqliteHome],
+  ['postgres', () => openPostgresHome(server)],
+];
+
+/** Makes one test of each engine; `label`: what all of them are about; `timeout` in ms. */
+export function onBoth(
+  engines: MetadataEngines,
+  label: string,
+  timeout: number,
+): (what: string, body: (t: TestContext, world: GcWorld) => Promise<void>) => void {
+  return (what, body) => {
+    for (const [engine, open] of engines) {
+      test(`${label} on ${engine}: ${what}`, { timeout }, async (t) =>
+        body(t, await GcWorld.make(t, open)),
+      );
+    }
+  };
+}
 
 /** Objects on a disk are readable for whoever has them open; those in S3 are not. */
 class StrictObjects implements ObjectStore {

@@ -1,35 +1,31 @@
 /** Garbage collection with several hosts: replicas that lag, and stacks that were replaced. */
 import assert from 'node:assert/strict';
-import { after, type TestContext, test } from 'node:test';
+import { after } from 'node:test';
 import type { Engine } from '../../fs/engine.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { headText } from '../fs/engineFixture.js';
 import { startPostgres } from '../harness/postgres.js';
-import type { StoreUnderTest } from '../metadata/conformance.js';
-import { openPostgresHome } from '../metadata/postgresHome.js';
-import { openSqliteHome } from '../metadata/sqliteHome.js';
-import { type CallHook, GcWorld, hooked, MAIN, NOW, publishText, settle } from './gcFixture.js';
+import {
+  type CallHook,
+  type GcWorld,
+  hooked,
+  MAIN,
+  metadataEngines,
+  NOW,
+  onBoth,
+  publishText,
+  settle,
+} from './gcFixture.js';
 
 const server = await startPostgres({ tcp: true, fsync: false });
 after(() => server.dispose());
 
-const ENGINES: readonly (readonly [string, () => Promise<StoreUnderTest>])[] = [
-  ['sqlite', openSqliteHome],
-  ['postgres', () => openPostgresHome(server)],
-];
+const onEach = onBoth(metadataEngines(server), 'gc of hosts', 120_000);
 const HOUR = 3_600_000;
 /** Half as long as a pin holds. */
 const PATIENT = { ...NOW, minAgeMs: HOUR / 2 };
 /** Enough for the stack to be merged. */
 const MERGED = 20;
-
-function onBoth(what: string, body: (t: TestContext, world: GcWorld) => Promise<void>): void {
-  for (const [engine, open] of ENGINES) {
-    test(`gc of hosts on ${engine}: ${what}`, { timeout: 120_000 }, async (t) =>
-      body(t, await GcWorld.make(t, open)),
-    );
-  }
-}
 
 const textOf = (engine: Engine) => headText(engine.get('duck').database, MAIN);
 
@@ -68,7 +64,7 @@ function deaf(world: GcWorld) {
   return { metadata, deafen };
 }
 
-onBoth('a replica that lags keeps what it reads', async (_, world) => {
+onEach('a replica that lags keeps what it reads', async (_, world) => {
   const a = await world.engine('a', {}, true);
   await publishMany(a, 1, 10);
   const { metadata, deafen } = deaf(world);
@@ -97,7 +93,7 @@ onBoth('a replica that lags keeps what it reads', async (_, world) => {
   await c.close();
 });
 
-onBoth('a replica moves over to the layers that took the place of its own', async (_, world) => {
+onEach('a replica moves over to the layers that took the place of its own', async (_, world) => {
   const a = await world.engine('a', {}, true);
   for (let i = 1; i <= 16; i++) await publishText(a, 'duck', `text ${1000 + i}`);
   const b = await world.engine('b', {}, true);
@@ -122,7 +118,7 @@ onBoth('a replica moves over to the layers that took the place of its own', asyn
   await b.close();
 });
 
-onBoth('whoever missed that layers were merged stores all of them again', async (_, world) => {
+onEach('whoever missed that layers were merged stores all of them again', async (_, world) => {
   let isLost = false;
   const hook: CallHook = async (method, when) => {
     const isAnswer = method === 'replaceStack' && when === 'after';

@@ -22,8 +22,8 @@ import {
   TTL,
   type Writer,
 } from '../metadata/fixtures.js';
-import { openPostgresHome } from '../metadata/postgresHome.js';
-import { openSqliteHome } from '../metadata/sqliteHome.js';
+
+import { metadataEngines } from './gcFixture.js';
 
 const server = await startPostgres({ tcp: true, fsync: false });
 after(() => server.dispose());
@@ -38,10 +38,7 @@ interface Home extends StoreUnderTest {
 }
 
 function check(what: string, body: (home: Home) => Promise<void>): void {
-  for (const [engine, open] of [
-    ['sqlite', openSqliteHome],
-    ['postgres', () => openPostgresHome(server)],
-  ] as const) {
+  for (const [engine, open] of metadataEngines(server)) {
     test(`retention on ${engine}: ${what}`, async () => {
       const home = await open();
       const store = home.store as MetadataWithRetention;
