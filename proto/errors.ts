@@ -6,6 +6,7 @@
 export type ErrorCode =
   | 'ALREADY_EXISTS'
   | 'BUSY' // somebody else holds it open, mounted or locked
+  | 'CANCELLED' // by whoever asked for it, or his deadline
   | 'CORRUPT' // a checksum or an invariant does not hold
   | 'DISK_FULL'
   | 'INTERNAL'
@@ -15,8 +16,11 @@ export type ErrorCode =
   | 'LEASE_LOST' // another host owns the database now
   | 'NOT_FOUND'
   | 'NOT_PERMITTED'
+  | 'OVERLOADED' // more was asked for than is taken at a time; may pass
+  | 'QUERY' // DuckDB refused a statement or failed at it; the message is DuckDB's
   | 'READ_ONLY'
   | 'STALE' // the name must be looked up again
+  | 'UNAUTHENTICATED' // no token, or a wrong one
   | 'UNAVAILABLE' // no daemon, no metadata, no object store at the moment
   | 'UNSUPPORTED'
   | 'USAGE';
