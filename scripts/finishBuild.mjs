@@ -1,6 +1,8 @@
 // After tsc: copy what the compiler does not (the .proto files) and make the commands executable.
 import { chmodSync, cpSync } from 'node:fs';
 
-cpSync('proto/openduck', 'dist/proto/openduck', { recursive: true });
+for (const folder of ['proto/openduck', 'proto/grpc']) {
+  cpSync(folder, `dist/${folder}`, { recursive: true });
+}
 chmodSync('dist/daemon/main.js', 0o755);
 chmodSync('dist/daemon/mountHelper.js', 0o755);

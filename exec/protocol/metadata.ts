@@ -19,6 +19,18 @@ export const EXACT_TYPES = 'openduck-exact-types';
 export const PARAMETERS = 'openduck-parameters-bin';
 
 /**
+ * Request. `read`: this fragment must not change anything, whatever its token may do: a gateway
+ * says so for tokens that may only read.
+ */
+export const ACCESS = 'openduck-access';
+
+/**
+ * Answer (trailer, beside an error). `1`: the fragment was refused before anything of it ran, so it
+ * can be sent again, here or elsewhere, even when it writes.
+ */
+export const NOT_STARTED = 'openduck-not-started';
+
+/**
  * Answer (initial). The version that a read sees, as a reference: sent as `snapshot_id` it brings
  * later reads to the same version, for as long as its worker holds it (VERSION_HOLD_MS).
  */

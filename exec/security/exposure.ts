@@ -1,0 +1,22 @@
+/** What may be reached by others must not be open to all of them. */
+import { BlockList, isIP } from 'node:net';
+import { OpenduckError } from '../../proto/errors.js';
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** Names other than `localhost` may mean any address. */
+export function isLoopback(host: string): boolean {
+  const family = isIP(host);
+  if (family === 0) return host.toLowerCase() === 'localhost';
+  return LOOPBACK.check(host, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** Throws USAGE when others than this machine could reach `host` and nothing would stop them. */
+export function requireToken(host: string, hasToken: boolean): void {
+  if (hasToken || isLoopback(host)) return;
+  throw new OpenduckError('USAGE', `listening on ${host} without a token is refused`, {
+    hint: 'Everybody who reaches it could read and change all databases: give a token, or listen on 127.0.0.1.',
+  });
+}
