@@ -65,7 +65,7 @@ export class ChunkSink implements FragmentSink {
     this.#check();
   }
 
-  /** The last chunk, which nobody waits for; `onStall` is called when the client does not take it. */
+  /** The last chunk, which nobody waits for: `onStall` when the client does not take it. */
   end(bytes: Buffer): void {
     this.#send(bytes);
     this.#ended = true;
