@@ -4,6 +4,7 @@ import { type Data, type Field, type RecordBatch, tableFromIPC } from 'apache-ar
 import { OpenduckError } from '../../proto/errors.js';
 import { TYPE_KEY } from './fields.js';
 import { typeOfArrow } from './foreignTypes.js';
+import { checkColumn } from './soundness.js';
 import { parseType } from './typeText.js';
 import { valueAt } from './values.js';
 
@@ -16,7 +17,10 @@ export interface DecodedField {
 export interface DecodedPayload {
   readonly fields: readonly DecodedField[];
   readonly rowCount: number;
-  /** All values of column `i`, NULL as null. Throws UNSUPPORTED for a type without a way back. */
+  /**
+   * All values of column `i`, NULL as null. Throws UNSUPPORTED for a type without a way back,
+   * CORRUPT when its buffers do not hold what they should.
+   */
   column(i: number): DuckDBValue[];
 }
 
@@ -27,6 +31,7 @@ function fieldOf({ name, type, metadata }: Field): DecodedField {
 
 function valuesOf(batch: RecordBatch, i: number, type: DuckDBType): DuckDBValue[] {
   const data: Data = batch.data.children[i]!;
+  checkColumn(data, type);
   return Array.from({ length: batch.numRows }, (_, row) => valueAt(data, row, type));
 }
 
