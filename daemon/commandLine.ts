@@ -20,6 +20,7 @@ import { statusCommand } from './commands/status.js';
 import { undropCommand } from './commands/undrop.js';
 import { unmountCommand } from './commands/unmount.js';
 import { warmCommand } from './commands/warm.js';
+import { workerCommand } from './commands/worker.js';
 import { VERSION } from './version.js';
 
 const NAME = 'openduck-fuse';
@@ -60,6 +61,7 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     fsckCommand(context),
     retentionCommand(context),
     gcCommand(context),
+    workerCommand(context),
   ];
   for (const command of commands) parser.command(command);
   return parser

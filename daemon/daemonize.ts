@@ -9,6 +9,7 @@ import { nodeDisk } from '../layers/os/nodeDisk.js';
 import { OpenduckError } from '../proto/errors.js';
 import type { Clock } from '../proto/ports.js';
 import { dataPaths } from './dataDirectory.js';
+import { workerFlags, workerSecrets } from './execution/workerArguments.js';
 import { environmentWithoutSecrets } from './hideSecrets.js';
 import { errorOf, type ReadinessMessage, type ReadyMessage } from './readiness.js';
 import type { SecretText } from './secretText.js';
@@ -61,12 +62,21 @@ export function mountArguments(mountpoint: string, settings: Settings): string[]
     `--ack=${settings.ack}`,
     `--cache-size=${settings.cacheBytes}B`,
     `--lease-ttl=${settings.leaseTtlMs}ms`,
+    `--gc-interval=${settings.gcIntervalMs === undefined ? 'off' : `${settings.gcIntervalMs}ms`}`,
+    `--undrop-within=${settings.undropWithinMs}ms`,
     `--log-level=${settings.logLevel}`,
   ];
   if (settings.metadata !== undefined) flags.push(metadataFlag(settings.metadata));
   if (settings.objects !== undefined) flags.push(objectsFlag(settings.objects));
   // An absolute path is never taken for a flag.
-  return ['mount', mountpoint, '--foreground', ...flags, ...s3Flags(settings)];
+  return [
+    'mount',
+    mountpoint,
+    '--foreground',
+    ...flags,
+    ...s3Flags(settings),
+    ...workerFlags(settings.worker),
+  ];
 }
 
 type Outcome =
@@ -144,12 +154,13 @@ function passSignalsOn(child: ChildProcess): () => void {
 function spawnDaemon(
   parameters: readonly string[],
   secret: SecretText | undefined,
+  environment: Readonly<Record<string, string>>,
   log: number,
 ): ChildProcess {
   const child = spawn(process.execPath, parameters, {
     cwd: '/',
     detached: true,
-    env: environmentWithoutSecrets(),
+    env: { ...environmentWithoutSecrets(), ...environment },
     stdio: [secret === undefined ? 'ignore' : 'pipe', log, log, 'ipc'],
   });
   child.stdin?.on('error', () => {}); // it ended before it read: that is what will be told
@@ -169,7 +180,7 @@ export async function startInBackground(
   const path = dataPaths(dataDir).log;
   const log = await openAppend(path, LOG_LIMIT_BYTES);
   const secret = metadata?.kind === 'postgres' ? metadata.url : undefined;
-  const child = spawnDaemon(parameters, secret, log.descriptor);
+  const child = spawnDaemon(parameters, secret, workerSecrets(settings.worker), log.descriptor);
   const restoreSignals = passSignalsOn(child);
   try {
     const outcome = await waitForOutcome(child, clock);

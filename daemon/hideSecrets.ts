@@ -7,20 +7,25 @@ import { environmentName } from './settingSources.js';
 
 /** What takes the arguments' place in the list of processes. */
 const TITLE = 'openduck-fuse';
-const SECRET_VARIABLE = environmentName('metadata');
+const SECRET_VARIABLES = ['metadata', 'token', 'gateway-token'].map(environmentName);
+const TOKEN_FLAG = /^--(gateway-|worker-)?token(=|$)/;
+const TOKEN_IN_URL = /^(--endpoint=)?(openduck|od):.*[?&]token=/i;
 
-/** Overwrites the arguments of this process when a password is among them. */
+/** Overwrites the arguments of this process when a password or token is among them. */
 export function hideArguments(words: readonly string[]): void {
-  if (words.some(hasPassword)) process.title = TITLE;
+  const isSecret = (word: string): boolean =>
+    hasPassword(word) || TOKEN_FLAG.test(word) || TOKEN_IN_URL.test(word);
+  if (words.some(isSecret)) process.title = TITLE;
 }
 
 /** The environment for a child that gets the secrets in another way, or not at all. */
 export function environmentWithoutSecrets(): NodeJS.ProcessEnv {
-  const { [SECRET_VARIABLE]: _, ...rest } = process.env;
+  const rest = { ...process.env };
+  for (const name of SECRET_VARIABLES) delete rest[name];
   return rest;
 }
 
 /** Call it once the settings were read. */
 export function forgetSecrets(): void {
-  delete process.env[SECRET_VARIABLE];
+  for (const name of SECRET_VARIABLES) delete process.env[name];
 }

@@ -15,6 +15,7 @@ import { type Cleanup, createCleanup } from './cleanup.js';
 import type { CommandContext } from './commandContext.js';
 import { startControlServer } from './control/server.js';
 import { dataPaths, lockDataDirectory, unlockDataDirectory } from './dataDirectory.js';
+import { MountedWorker } from './execution/mountedWorker.js';
 import { EXIT_FAILURE, EXIT_OK } from './exitCodes.js';
 import { forgetSecrets } from './hideSecrets.js';
 import { busyError } from './holders.js';
@@ -161,15 +162,18 @@ async function mount(start: Start, mountpoint: string, engine: Engine): Promise<
 async function unmountOnRequest(
   mounted: MountedFileSystem,
   { context, presence }: Start,
+  worker: MountedWorker | undefined,
   lazy: boolean,
 ): Promise<void> {
   const { mountpoint } = presence;
   if (mountpoint === undefined) return;
+  await worker?.stop(); // it has files open there
   try {
     if (lazy) await mounted.unmount({ lazy });
     else await unmountPlainly(mounted, context.clock);
     presence.mountpoint = undefined;
   } catch (error) {
+    await worker?.resumeIfPossible();
     throw errorCode(error) === 'BUSY' ? await busyError(mountpoint) : error;
   }
 }
@@ -178,6 +182,7 @@ async function serveControl(
   start: Start,
   mounted: MountedFileSystem,
   engine: Engine,
+  worker: MountedWorker | undefined,
 ): Promise<void> {
   const { context, settings, cleanup, logger, stop } = start;
   const { clock } = context;
@@ -191,8 +196,9 @@ async function serveControl(
       version: VERSION,
       uptimeSeconds: () => (clock.monotonic() - startedAt) / 1000,
       memoryBytes: () => process.memoryUsage.rss(),
+      worker: () => worker?.state,
       shutdown: async (lazy) => {
-        await unmountOnRequest(mounted, start, lazy);
+        await unmountOnRequest(mounted, start, worker, lazy);
         stop.request('the unmount command');
       },
     },
@@ -227,7 +233,10 @@ async function startAll(start: Start): Promise<Running> {
   cleanup.add('close the storage', () => storage.close());
   stop.check();
   const mounted = await mount(start, mountpoint, storage.engine);
-  await serveControl(start, mounted, storage.engine);
+  const worker = await MountedWorker.start(settings, mountpoint, { clock, logger });
+  cleanup.add('stop the worker', async () => worker?.stop());
+  stop.check();
+  await serveControl(start, mounted, storage.engine, worker);
   await register(start, mountpoint);
   const fields = {
     mountpoint,

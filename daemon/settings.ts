@@ -7,6 +7,11 @@ import { LEASE_TTL_MS } from '../fs/engineOptions.js';
 import { UNDROP_WITHIN_MS } from '../fs/gc/report.js';
 import { OpenduckError } from '../proto/errors.js';
 import {
+  resolveWorkerSettings,
+  WORKER_SETTING_NAMES,
+  type WorkerSettings,
+} from './execution/workerSettings.js';
+import {
   type ConfigFile,
   durationOf,
   findSetting,
@@ -45,6 +50,7 @@ export interface Settings extends StoreSettings {
   readonly gcIntervalMs: number | undefined;
   /** How long a dropped database can be brought back. */
   readonly undropWithinMs: number;
+  readonly worker: WorkerSettings;
 }
 
 /** Also the keys of the config file and, as OPENDUCK_DATA_DIR and so on, of the environment. */
@@ -61,6 +67,7 @@ export const SETTING_NAMES = [
   'gc-interval',
   'undrop-within',
   ...STORE_SETTING_NAMES,
+  ...WORKER_SETTING_NAMES,
 ] as const;
 export type SettingName = (typeof SETTING_NAMES)[number];
 
@@ -131,6 +138,7 @@ export function resolveSettings(
     logLevel: read('log-level', oneOf(LOG_LEVELS, 'a log level'), 'info'),
     gcIntervalMs: read<number | undefined>('gc-interval', gcIntervalOf, GC_INTERVAL_MS),
     undropWithinMs: read('undrop-within', spanOf, UNDROP_WITHIN_MS),
+    worker: resolveWorkerSettings(sources),
     ...resolveStoreSettings(sources, metadataText),
   };
 }

@@ -5,13 +5,14 @@ import { describeError, errorCode } from '../../proto/errors.js';
 import { type CommandContext, type Flags, readSettings, textFlag } from '../commandContext.js';
 import { startInBackground } from '../daemonize.js';
 import { dataPaths } from '../dataDirectory.js';
+import { workerOptions } from '../execution/workerOptions.js';
 import { exitCodeOf } from '../exitCodes.js';
 import { failedMessage, hasParent, tellParent } from '../readiness.js';
 import { ACKS, LOG_LEVELS, type Settings } from '../settings.js';
 import { storeOptions } from '../storeOptions.js';
 
 function describe(yargs: Argv): Argv {
-  return storeOptions(yargs)
+  return workerOptions(storeOptions(yargs))
     .positional('mountpoint', {
       type: 'string',
       demandOption: true,
@@ -62,6 +63,10 @@ function describe(yargs: Argv): Argv {
       requiresArg: true,
       describe: 'How long a removed database can be brought back (default: 7d)',
     })
+    .option('worker', {
+      type: 'string',
+      describe: 'Also run SQL for remote clients; --worker=HOST:PORT (default: 127.0.0.1:7878)',
+    })
     .option('log-level', {
       type: 'string',
       requiresArg: true,
@@ -69,6 +74,7 @@ function describe(yargs: Argv): Argv {
     })
     .example('$0 mount /mnt/duck', 'Mount in the background')
     .example('$0 mount /mnt/duck --metadata-file /etc/duck.url --objects s3://b/p', 'Many hosts')
+    .example('$0 mount /mnt/duck --worker --token SECRET', 'Remote clients, too')
     .example('$0 mount ~/duck --foreground --writer-wait 30s', 'Mount, and log to the terminal');
 }
 

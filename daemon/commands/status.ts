@@ -10,6 +10,7 @@ import {
 } from '../commandContext.js';
 import type { DaemonStatus } from '../control/client.js';
 import { databaseTable } from '../databaseTable.js';
+import type { WorkerState } from '../execution/mountedWorker.js';
 import { formatDuration, formatSize } from '../quantities.js';
 import { connectToDaemon } from '../session.js';
 import { type ListedDatabase, withDatabaseStorage } from '../storage.js';
@@ -44,6 +45,7 @@ function printAsJson(
     version: daemon?.version ?? VERSION,
     uptimeSeconds: daemon?.uptimeSeconds,
     memoryBytes: daemon?.memoryBytes,
+    worker: daemon?.worker,
     databases: daemon?.databases ?? [],
     aside: daemon?.aside ?? [],
     counters: daemon?.counters ?? {},
@@ -63,12 +65,20 @@ function describeAside(
   );
 }
 
+function describeWorker({ endpoint, pid, restarts }: WorkerState): string {
+  const state = pid === 0 ? 'being started again' : `pid ${pid}`;
+  const times = restarts === 0 ? '' : `, started again ${restarts} times`;
+  return `Worker at ${endpoint}, ${state}${times}\n`;
+}
+
 function printForPeople(context: CommandContext, daemon: StatusListing): void {
-  const { version, pid, uptimeSeconds, memoryBytes, mountpoint, dataDir, databases } = daemon;
+  const { version, pid, uptimeSeconds, memoryBytes, mountpoint, dataDir, databases, worker } =
+    daemon;
   const uptime = formatDuration(uptimeSeconds * 1000);
   context.print(
     `openduck-fuse ${version}, pid ${pid}, up ${uptime}, memory ${formatSize(memoryBytes)}\n` +
-      `Mounted at ${mountpoint}, data in ${dataDir}\n\n`,
+      `Mounted at ${mountpoint}, data in ${dataDir}\n` +
+      `${worker === undefined ? '' : describeWorker(worker)}\n`,
   );
   if (databases.length === 0) context.print('No databases yet.\n');
   else context.print(databaseTable(databases, context.clock.now()));

@@ -5,6 +5,7 @@ import type { EngineCommands, EngineStatus } from '../../fs/engineCommands.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { dataPaths } from '../dataDirectory.js';
+import type { WorkerState } from '../execution/mountedWorker.js';
 import { checkCalls, contentCalls, historyCalls, importCalls } from './contentCalls.js';
 import { fromGrpcError } from './errors.js';
 import { decodeReport, decodeRetention } from './gcMessages.js';
@@ -31,6 +32,7 @@ export interface DaemonStatus extends EngineStatus {
   readonly version: string;
   readonly uptimeSeconds: number;
   readonly memoryBytes: number;
+  readonly worker: WorkerState | undefined;
 }
 
 /** Errors are those that the daemon threw, or UNAVAILABLE when it does not answer. */
@@ -131,6 +133,7 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
         memoryBytes: numberOf(reply.memoryBytes, 'memory'),
         databases: reply.databases.map(decodeDatabase),
         aside: reply.aside.map(decodeAside),
+        worker: reply.worker ?? undefined,
       };
     },
     takeSnapshot: async (database, name) =>

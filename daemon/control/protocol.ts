@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { assert } from '../../proto/errors.js';
+import type { WorkerState } from '../execution/mountedWorker.js';
 
 /** Decoded: a string. To be encoded: a number is fine. */
 export type Int64 = string | number;
@@ -87,6 +88,7 @@ export interface StatusMessage {
   readonly databases: readonly DatabaseMessage[];
   readonly counters: Readonly<Record<string, number>>;
   readonly aside: readonly AsideMessage[];
+  readonly worker?: WorkerState | null | undefined;
 }
 
 export interface LayerFindingMessage {

@@ -11,6 +11,7 @@ import { makeSocketPrivate } from '../../layers/os/socketFile.js';
 import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import { toGrpcError } from '../../proto/grpcErrors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
+import type { WorkerState } from '../execution/mountedWorker.js';
 import { contentHandlers } from './contentHandlers.js';
 import { decodeChange, decodeOptions } from './gcMessages.js';
 import { encodeDatabase, encodeSnapshot, numberOf } from './messages.js';
@@ -24,6 +25,8 @@ export interface DaemonControl {
   readonly version: string;
   uptimeSeconds(): number;
   memoryBytes(): number;
+  /** undefined: it has none. */
+  worker(): WorkerState | undefined;
   /** Unmounts, and asks the daemon to end soon. Throws BUSY (nothing happened then), IO. */
   shutdown(lazy: boolean): Promise<void>;
 }
@@ -71,6 +74,7 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
         version: daemon.version,
         uptimeSeconds: daemon.uptimeSeconds(),
         memoryBytes: daemon.memoryBytes(),
+        worker: daemon.worker(),
         databases: databases.map(encodeDatabase),
         counters,
         aside,

@@ -80,9 +80,13 @@ function shapeOf(fs: FileSystem, node: Node): Shape {
 
 function historyShape(fs: FileSystem, node: HistoryNodes): Shape {
   if (node.kind !== 'listed') {
-    const inode = node.kind === 'snapshots' ? SNAPSHOTS_INODE : historyInode(node.entry);
     const attributes = { ...fs.root, mode: fs.root.mode & READ_ONLY_MODE };
-    return { inode, size: BLOCK_BYTES, type: FileType.DIR, attributes };
+    const plain = { size: BLOCK_BYTES, type: FileType.DIR, attributes };
+    if (node.kind === 'snapshots') return { inode: SNAPSHOTS_INODE, ...plain };
+    // Tells of the newest version also who has an older one open, without opening anything.
+    const { number, time } = node.entry.database.head;
+    const inode = historyInode(node.entry);
+    return { ...plain, inode, size: number, attributes: { ...attributes, modified: time } };
   }
   const { snapshot, suffix, size } = node;
   const { id, files } = node.entry.database;

@@ -28,6 +28,8 @@ interface Fixture {
   readonly shutdowns: boolean[];
 }
 
+const WORKER = { endpoint: 'http://127.0.0.1:7878', pid: 7, restarts: 2 };
+
 async function withDaemon(name: string, work: (fixture: Fixture) => Promise<void>): Promise<void> {
   const dataDir = join(root, name);
   await mkdir(dataDir, { recursive: true });
@@ -41,6 +43,7 @@ async function withDaemon(name: string, work: (fixture: Fixture) => Promise<void
       version: '9.9.9',
       uptimeSeconds: () => 1.5,
       memoryBytes: () => 2 ** 33,
+      worker: () => WORKER,
       shutdown: async (lazy) => {
         shutdowns.push(lazy);
         if (!lazy) throw new OpenduckError('BUSY', '/mnt/dück is used by duckdb (pid 1)');
@@ -68,6 +71,7 @@ test('status goes through whole: numbers above 2^32, fractions, and what is unde
     assert.equal(status.dataDir, dataDir);
     assert.equal(status.memoryBytes, 2 ** 33);
     assert.equal(status.uptimeSeconds, 1.5);
+    assert.deepEqual(status.worker, WORKER);
   }));
 
 test('snapshot commands: requests arrive, replies return, no name stays no name', () =>

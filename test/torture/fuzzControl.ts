@@ -70,6 +70,7 @@ export async function fuzzControl(
     version: '1.2.3',
     uptimeSeconds: () => 1,
     memoryBytes: () => 1,
+    worker: () => undefined,
     shutdown: async () => {},
   };
   const ports = { clock: systemClock, logger: silentLogger };

@@ -1,0 +1,151 @@
+/** A program of its own: the worker. See childProgram.ts for how it is started and ended. */
+import { fileURLToPath } from 'node:url';
+import { credentials } from '@grpc/grpc-js';
+import type { WorkerRegistration } from '../../exec/protocol/execution.js';
+import { authorizeEverybody, authorizeGrants, authorizeToken } from '../../exec/security/access.js';
+import { parseGrants } from '../../exec/security/grantsFile.js';
+import { channelCredentials } from '../../exec/security/tls.js';
+import { ExecutionServer } from '../../exec/server/executionServer.js';
+import { Admission } from '../../exec/worker/admission.js';
+import { type DatabaseSource, NO_DATABASES } from '../../exec/worker/databaseSource.js';
+import { type InstanceSettings, openInstance } from '../../exec/worker/instance.js';
+import { InstancePool } from '../../exec/worker/instancePool.js';
+import { Registration } from '../../exec/worker/registration.js';
+import { Worker } from '../../exec/worker/worker.js';
+import { type StartWriter, WriterLink } from '../../exec/worker/writerLink.js';
+import { type Logger, systemClock, systemRandom, uuidV7 } from '../../proto/ports.js';
+import { createLogger } from '../logging.js';
+import { runChild, type StartedProgram } from './childMain.js';
+import { startChild } from './childProgram.js';
+import { mountedDatabases } from './mountedDatabases.js';
+import type { WorkerConfig, WorkerReady } from './workerConfig.js';
+import { hostText } from './workerSettings.js';
+import type { WriterConfig } from './writerMain.js';
+
+const WRITER_PROGRAM = fileURLToPath(new URL('./writerMain.js', import.meta.url));
+
+/** The newest version, the one before that is still read, and one for a snapshot. */
+const INSTANCES = 3;
+/** For the writing half. */
+const SHARES = INSTANCES + 1;
+const WRITER_THREADS = 16;
+const DRAIN_MS = 10_000;
+
+function instanceSettings(config: WorkerConfig): InstanceSettings {
+  const { memoryBytes, threads, workDirectory, externalAccess, initSql } = config;
+  return {
+    memoryBytes: Math.floor(memoryBytes / SHARES),
+    threads,
+    spillDirectory: workDirectory,
+    externalAccess,
+    initSql,
+  };
+}
+
+/** undefined without a mount: there is nothing that takes a writer. */
+function writerOf(config: WorkerConfig, logger: Logger): WriterLink | undefined {
+  const { mountpoint, workDirectory, logLevel } = config;
+  if (mountpoint === undefined) return undefined;
+  const start: StartWriter = async () => {
+    const token = systemRandom.bytes(16).toString('hex');
+    const socketPath = `${workDirectory}/writer-${process.pid}.sock`;
+    const instance = instanceSettings(config);
+    const child = await startChild({
+      program: WRITER_PROGRAM,
+      config: { mountpoint, socketPath, token, instance, logLevel } satisfies WriterConfig,
+      threads: WRITER_THREADS,
+      clock: systemClock,
+    });
+    logger.info({ writer: child.pid }, 'the writing half of the worker has started');
+    void child.ended.then((how) => logger.info({ how }, 'the writing half has ended'));
+    const { ended, stop } = child;
+    return { target: `unix:${socketPath}`, token, ended, stop };
+  };
+  return new WriterLink(start);
+}
+
+function authorizeOf({ token, grants }: WorkerConfig) {
+  if (token !== undefined) return authorizeToken(token);
+  if (grants === undefined) return authorizeEverybody();
+  return authorizeGrants(parseGrants(grants.text, grants.origin));
+}
+
+function registrationOf(
+  config: WorkerConfig,
+  id: string,
+  source: DatabaseSource,
+  ready: WorkerReady,
+  logger: Logger,
+): Registration | undefined {
+  const { gateway, databases, tables, computeContext, maxConcurrency } = config;
+  if (gateway === undefined) return undefined;
+  const { protocol, host } = new URL(gateway.endpoint);
+  const channel =
+    protocol === 'https:' ? channelCredentials({ ca: gateway.ca }) : credentials.createInsecure();
+  const endpoint = gateway.advertise.replace(/:0$/, `:${ready.listen.port}`);
+  const describe = async (): Promise<WorkerRegistration> => ({
+    worker_id: id,
+    endpoint,
+    databases: databases ?? (await source.names()),
+    compute_context: computeContext,
+    max_concurrency: maxConcurrency,
+    tables,
+    access_token: gateway.token,
+  });
+  return new Registration({
+    target: host,
+    credentials: channel,
+    describe,
+    clock: systemClock,
+    logger,
+  });
+}
+
+async function start(config: WorkerConfig): Promise<StartedProgram> {
+  const logger = createLogger(config.logLevel, 'json');
+  const { mountpoint, maxConcurrency, maxQueue, tls } = config;
+  const source = mountpoint === undefined ? NO_DATABASES : mountedDatabases(mountpoint);
+  const settings = instanceSettings(config);
+  const id = uuidV7(systemClock, systemRandom);
+  const pool = new InstancePool({
+    limit: INSTANCES,
+    clock: systemClock,
+    open: ({ database, snapshot }, number) =>
+      openInstance(source.path(database, snapshot), 'READ_ONLY', number, settings),
+  });
+  const writer = writerOf(config, logger);
+  const worker = new Worker({
+    id,
+    source,
+    pool,
+    admission: new Admission({ running: maxConcurrency, waiting: maxQueue }),
+    writer,
+    hasOwnCatalog: mountpoint === undefined,
+    externalAccess: settings.externalAccess,
+    clock: systemClock,
+  });
+  const server = await ExecutionServer.start({
+    listen: config.listen,
+    handlers: worker,
+    authorize: authorizeOf(config),
+    tls,
+    logger,
+    clock: systemClock,
+  });
+  const listen = server.address as WorkerReady['listen'];
+  const scheme = tls === undefined ? 'http' : 'https';
+  const ready = { endpoint: `${scheme}://${hostText(listen.host)}:${listen.port}`, listen };
+  logger.info({ endpoint: ready.endpoint, worker: id }, 'the worker serves');
+  const registration = registrationOf(config, id, source, ready, logger);
+  void registration?.run();
+  const stop = async (): Promise<void> => {
+    registration?.stop();
+    await server.drain(DRAIN_MS);
+    await server.close();
+    pool.close();
+    await writer?.close();
+  };
+  return { ready, stop };
+}
+
+await runChild(start);
