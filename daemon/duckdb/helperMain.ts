@@ -9,6 +9,7 @@
  * Prints one line of JSON: {"tables": [{"name", "rows"}]} or {"error": TEXT}.
  */
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { checkedChunks } from '../../exec/duckdb/checkedStream.js';
 
 interface Table {
   readonly name: string;
@@ -30,14 +31,12 @@ async function countRows(connection: DuckDBConnection, table: string): Promise<n
   return Number(reader.getRows()[0]![0]);
 }
 
-/** Chunk by chunk: the values need not be in memory at once. */
+/** Chunk by chunk: the values need not be in memory at once. Throws when one cannot be read. */
 async function readRows(connection: DuckDBConnection, table: string): Promise<number> {
-  const result = await connection.stream(`SELECT * FROM ${table}`);
-  for (let rows = 0; ; ) {
-    const chunk = await result.fetchChunk();
-    if (chunk === null || chunk.rowCount === 0) return rows;
-    rows += chunk.rowCount;
-  }
+  let rows = 0;
+  const open = () => connection.stream(`SELECT * FROM ${table}`);
+  for await (const chunk of checkedChunks(connection, open)) rows += chunk.rowCount;
+  return rows;
 }
 
 async function work(operation: string, path: string): Promise<Table[]> {

@@ -48,7 +48,8 @@ function writerOf(config: WorkerConfig, logger: Logger): WriterLink | undefined 
   if (mountpoint === undefined) return undefined;
   const start: StartWriter = async () => {
     const token = systemRandom.bytes(16).toString('hex');
-    const socketPath = `${workDirectory}/writer-${process.pid}.sock`;
+    // A name of its own: what a killed one listened on stays.
+    const socketPath = `${workDirectory}/writer-${token.slice(0, 8)}.sock`;
     const instance = instanceSettings(config);
     const child = await startChild({
       program: WRITER_PROGRAM,

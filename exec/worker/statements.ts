@@ -2,16 +2,19 @@
  * The statements of one fragment, run one after the other on a connection of their own; the last
  * one's result is the answer.
  */
-import type {
-  DuckDBConnection,
-  DuckDBExtractedStatements,
-  DuckDBPreparedStatement,
+import {
+  type DuckDBConnection,
+  type DuckDBExtractedStatements,
+  type DuckDBPreparedStatement,
+  type DuckDBResult,
   StatementType,
 } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { encodeResult } from '../arrow/encode.js';
 import { decodeParameters } from '../arrow/parameters.js';
+import { beginCheckedStream, hasStreamFailed } from '../duckdb/checkedStream.js';
+import { lastStatement } from '../duckdb/lastStatement.js';
 import type { Fragment, FragmentSink } from '../server/service.js';
 import { cancelled } from './admission.js';
 import { queryError } from './instance.js';
@@ -112,8 +115,8 @@ function bind(prepared: DuckDBPreparedStatement, parameters: Uint8Array | undefi
 }
 
 /**
- * The last statement, after those before it have run: each is prepared when its turn comes, since it
- * may depend on them.
+ * The last statement, after those before it have run: each is prepared when its turn comes, since
+ * it may depend on them.
  */
 async function lastOf(
   connection: DuckDBConnection,
@@ -131,22 +134,73 @@ async function lastOf(
   return extracted.prepare(extracted.count - 1);
 }
 
+/** Their results may be long. All others are done when the first batch goes out. */
+const STREAMED: ReadonlySet<StatementKind> = new Set([
+  StatementType.SELECT,
+  StatementType.EXECUTE,
+  StatementType.CALL,
+  undefined,
+]);
+
+/** Does it again without its rows, to learn what DuckDB has to say. Throws QUERY. */
+async function tellWhy(connection: DuckDBConnection, { sql, options }: Fragment): Promise<never> {
+  await connection.run('ROLLBACK').catch(() => {}); // the one that failed
+  const again = await connection.prepare(`EXPLAIN ANALYZE ${lastStatement(sql)}`);
+  bind(again, options.parameters);
+  await again.run();
+  throw new OpenduckError(
+    'QUERY',
+    'Execution Error: DuckDB failed on the way through the result, but not when it was repeated',
+  );
+}
+
 /**
- * `way` of the last statement: `stream` computes as the client reads, `whole` is done before the
- * first batch. `begun` is called when DuckDB has taken the last one. Throws QUERY, CANCELLED, INVALID_ARGUMENT (parameters), UNSUPPORTED (a type).
+ * The way of a reader: what DuckDB has computed goes out as the client takes it. `begun` is called
+ * when DuckDB has taken the last statement. Throws QUERY, CANCELLED, INVALID_ARGUMENT (parameters),
+ * UNSUPPORTED (a type).
  */
+export async function streamStatements(
+  connection: DuckDBConnection,
+  statements: Statements,
+  fragment: Fragment,
+  sink: FragmentSink,
+  begun: () => void,
+): Promise<void> {
+  const { kinds } = statements;
+  // In a transaction of its own it could not be seen whether a stream has failed.
+  if (!STREAMED.has(kinds.at(-1)) || kinds.includes(StatementType.TRANSACTION)) {
+    await runStatements(connection, statements, fragment, sink, begun);
+    return;
+  }
+  const prepared = await lastOf(connection, statements, fragment);
+  bind(prepared, fragment.options.parameters);
+  await beginCheckedStream(connection);
+  const result = await prepared.stream();
+  begun();
+  await sendResult(result, fragment, sink);
+  if (fragment.signal.aborted) throw cancelled();
+  if (await hasStreamFailed(connection)) await tellWhy(connection, fragment);
+}
+
+/** The way of a writer: all is done and committed before the first batch. Throws the same. */
 export async function runStatements(
   connection: DuckDBConnection,
   statements: Statements,
   fragment: Fragment,
   sink: FragmentSink,
-  way: 'stream' | 'whole',
   begun: () => void = () => {},
 ): Promise<void> {
-  const { options } = fragment;
   const prepared = await lastOf(connection, statements, fragment);
-  bind(prepared, options.parameters);
-  const result = await (way === 'stream' ? prepared.stream() : prepared.run());
+  bind(prepared, fragment.options.parameters);
+  const result = await prepared.run();
   begun();
+  await sendResult(result, fragment, sink);
+}
+
+async function sendResult(
+  result: DuckDBResult,
+  { options }: Fragment,
+  sink: FragmentSink,
+): Promise<void> {
   for await (const payload of encodeResult(result, options)) await sink.batch(payload);
 }

@@ -16,8 +16,8 @@ import {
   isFatal,
   needsWriter,
   readStatements,
-  runStatements,
   type Statements,
+  streamStatements,
 } from './statements.js';
 import type { WriterLink } from './writerLink.js';
 
@@ -156,7 +156,7 @@ export class Worker implements ExecutionHandlers {
           const statements = await readStatements(connection, fragment.sql);
           if (this.#goesToWriter(statements, fragment)) return 'writer';
           if (use === 'shared' && changesSettings(statements)) return 'alone';
-          await runStatements(connection, statements, fragment, sink, 'stream', () =>
+          await streamStatements(connection, statements, fragment, sink, () =>
             sink.version(`${VERSION_PREFIX}${id}:${instance.number}`),
           );
           return 'done';

@@ -88,7 +88,7 @@ class DatabaseWriter {
       await interruptible(connection, fragment.signal, this.#options.clock, async () => {
         const statements = await readStatements(connection, fragment.sql);
         // Done and committed before the first byte of the answer goes out.
-        await runStatements(connection, statements, fragment, sink, 'whole');
+        await runStatements(connection, statements, fragment, sink);
       });
       await refuseOpenTransaction(connection);
     } finally {

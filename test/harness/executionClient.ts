@@ -20,7 +20,7 @@ import { EXACT_TYPES, MAX_MESSAGE_BYTES, VERSION } from '../../exec/protocol/met
 
 export interface Request {
   readonly database?: string;
-  readonly snapshot?: string;
+  readonly snapshot?: string | undefined;
   readonly token?: string;
   readonly id?: string;
   readonly metadata?: Readonly<Record<string, string | Buffer>>;

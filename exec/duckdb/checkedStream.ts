@@ -1,0 +1,48 @@
+/**
+ * Streams of DuckDB's results that tell when they fail. The C API ends a stream that failed exactly
+ * as one that is over, with no chunk, and the binding for Node does not ask which it was: without
+ * this, a conversion that fails in the millionth row gives a shorter result. Inside of a transaction
+ * it can be seen afterwards: DuckDB refuses everything in one in which something has failed.
+ */
+import type { DuckDBConnection, DuckDBDataChunk, DuckDBResult } from '@duckdb/node-api';
+import { OpenduckError } from '../../proto/errors.js';
+
+/** Before the stream begins; not in a transaction of the caller. */
+export async function beginCheckedStream(connection: DuckDBConnection): Promise<void> {
+  await connection.run('BEGIN TRANSACTION');
+}
+
+/** Once the stream has ended: whether it failed. Whoever asks ends the transaction. */
+export async function hasStreamFailed(connection: DuckDBConnection): Promise<boolean> {
+  try {
+    await connection.run('SELECT 1');
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * All chunks of the result that `open` starts on `connection`, which has no transaction before and
+ * after.
+ * Throws what DuckDB throws at the start, and QUERY when the stream fails on its way.
+ */
+export async function* checkedChunks(
+  connection: DuckDBConnection,
+  open: () => Promise<DuckDBResult>,
+): AsyncGenerator<DuckDBDataChunk> {
+  await beginCheckedStream(connection);
+  try {
+    const result = await open();
+    for (;;) {
+      const chunk = await result.fetchChunk();
+      if (chunk === null || chunk.rowCount === 0) break;
+      yield chunk;
+    }
+    if (await hasStreamFailed(connection)) {
+      throw new OpenduckError('QUERY', 'DuckDB failed on the way through the result');
+    }
+  } finally {
+    await connection.run('ROLLBACK').catch(() => {}); // of reading only; DuckDB may have done it
+  }
+}
