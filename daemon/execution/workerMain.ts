@@ -102,11 +102,19 @@ function registrationOf(
   });
 }
 
+/** A wrong file of SQL is told when the worker starts, not to whoever asks first. */
+async function tryInitSql(settings: InstanceSettings): Promise<void> {
+  if (settings.initSql === undefined) return;
+  const instance = await openInstance(':memory:', 'READ_ONLY', 0, settings);
+  instance.closeSync();
+}
+
 async function start(config: WorkerConfig): Promise<StartedProgram> {
   const logger = createLogger(config.logLevel, 'json');
   const { mountpoint, maxConcurrency, maxQueue, tls } = config;
   const source = mountpoint === undefined ? NO_DATABASES : mountedDatabases(mountpoint);
   const settings = instanceSettings(config);
+  await tryInitSql(settings);
   const id = uuidV7(systemClock, systemRandom);
   const pool = new InstancePool({
     limit: INSTANCES,

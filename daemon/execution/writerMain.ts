@@ -1,4 +1,4 @@
-/** A program of its own: the writing half of a worker, on a Unix socket. See exec/worker/writer.ts. */
+/** A program of its own: the writing half of a worker, on a Unix socket (exec/worker/writer.ts). */
 import { authorizeToken } from '../../exec/security/access.js';
 import { ExecutionServer } from '../../exec/server/executionServer.js';
 import type { InstanceSettings } from '../../exec/worker/instance.js';

@@ -1,8 +1,8 @@
 /**
  * Streams of DuckDB's results that tell when they fail. The C API ends a stream that failed exactly
  * as one that is over, with no chunk, and the binding for Node does not ask which it was: without
- * this, a conversion that fails in the millionth row gives a shorter result. Inside of a transaction
- * it can be seen afterwards: DuckDB refuses everything in one in which something has failed.
+ * this, a conversion that fails in the millionth row gives a shorter result. In a transaction it
+ * can be seen afterwards: DuckDB refuses everything in one in which something has failed.
  */
 import type { DuckDBConnection, DuckDBDataChunk, DuckDBResult } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
