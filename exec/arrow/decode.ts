@@ -4,6 +4,7 @@ import { type Data, type Field, type RecordBatch, tableFromIPC } from 'apache-ar
 import { OpenduckError } from '../../proto/errors.js';
 import { TYPE_KEY } from './fields.js';
 import { typeOfArrow } from './foreignTypes.js';
+import { messagesOf } from './messages.js';
 import { checkColumn } from './soundness.js';
 import { parseType } from './typeText.js';
 import { valueAt } from './values.js';
@@ -29,24 +30,51 @@ function fieldOf({ name, type, metadata }: Field): DecodedField {
   return { name, type: text === undefined ? typeOfArrow(type) : parseType(text) };
 }
 
-function valuesOf(batch: RecordBatch, i: number, type: DuckDBType): DuckDBValue[] {
+function corrupt(cause: unknown): OpenduckError {
+  if (cause instanceof OpenduckError) return cause;
+  return new OpenduckError('CORRUPT', 'what was received is no sound Arrow stream', { cause });
+}
+
+/** Rows [from, from + count) of an array that was checked. Throws UNSUPPORTED, CORRUPT. */
+export function valuesOf(data: Data, type: DuckDBType, from: number, count: number): DuckDBValue[] {
+  try {
+    return Array.from({ length: count }, (_, i) => valueAt(data, from + i, type));
+  } catch (cause) {
+    throw corrupt(cause); // a text that is no UUID, TIMETZ, …
+  }
+}
+
+function columnOf(batch: RecordBatch, i: number, type: DuckDBType): DuckDBValue[] {
   const data: Data = batch.data.children[i]!;
-  checkColumn(data, type);
-  return Array.from({ length: batch.numRows }, (_, row) => valueAt(data, row, type));
+  checkColumn(data, type, batch.numRows);
+  return valuesOf(data, type, 0, batch.numRows);
+}
+
+/** The columns of a stream, and its batches as they are: nothing in them has been checked. */
+export interface Stream {
+  readonly fields: readonly DecodedField[];
+  readonly batches: readonly RecordBatch[];
 }
 
 /** Throws CORRUPT when it is no Arrow stream, UNSUPPORTED for a type that DuckDB has not. */
-export function decodePayload(payload: Uint8Array): DecodedPayload {
-  let table: ReturnType<typeof tableFromIPC>;
-  try {
-    table = tableFromIPC(payload);
-  } catch (cause) {
-    throw new OpenduckError('CORRUPT', 'what was received is no Arrow stream', { cause });
+export function readStream(payload: Uint8Array): Stream {
+  if (!messagesOf(payload)[0]?.isSchema) {
+    throw new OpenduckError('CORRUPT', 'what was received is an Arrow stream without a schema');
   }
-  const fields = table.schema.fields.map(fieldOf);
+  try {
+    const { schema, batches } = tableFromIPC(payload);
+    return { fields: schema.fields.map(fieldOf), batches };
+  } catch (cause) {
+    throw corrupt(cause);
+  }
+}
+
+/** Throws as readStream. */
+export function decodePayload(payload: Uint8Array): DecodedPayload {
+  const { fields, batches } = readStream(payload);
   return {
     fields,
-    rowCount: table.numRows,
-    column: (i) => table.batches.flatMap((batch) => valuesOf(batch, i, fields[i]!.type)),
+    rowCount: batches.reduce((rows, batch) => rows + batch.numRows, 0),
+    column: (i) => batches.flatMap((batch) => columnOf(batch, i, fields[i]!.type)),
   };
 }

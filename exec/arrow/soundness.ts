@@ -71,6 +71,7 @@ function checkChildren({ children }: Data, length: number): void {
 /** The buffers of one array and of those in it. Throws CORRUPT. */
 function checkArray(data: Data): void {
   const { length, children, values, nullBitmap } = data;
+  if (length === 0) return; // apache-arrow has no buffers then
   const isUnion = data.typeId === Type.Union;
   if (!isUnion && data.typeId !== Type.Null && data.nullCount > 0) {
     require((nullBitmap?.length ?? 0) * 8 >= length, 'a bitmap is too short');
@@ -116,7 +117,8 @@ function checkIndexes(indexes: ArrayLike<number | bigint>, data: Data, limit: nu
 
 /** Values that point to others: enums, and the tags of unions that are sent as structs. */
 function checkIndexesOf(data: Data, type: DuckDBType): void {
-  const { children } = data;
+  const { children, length } = data;
+  if (length === 0) return;
   switch (type.typeId) {
     case DuckDBTypeId.ENUM:
       if (data.typeId !== Type.Utf8) checkIndexes(data.values, data, type.values.length);
@@ -144,8 +146,9 @@ function checkIndexesOf(data: Data, type: DuckDBType): void {
   }
 }
 
-/** One array that is said to hold values of `type`. Throws CORRUPT, UNSUPPORTED. */
-export function checkColumn(data: Data, type: DuckDBType): void {
+/** One array that is said to hold `rows` values of `type`. Throws CORRUPT, UNSUPPORTED. */
+export function checkColumn(data: Data, type: DuckDBType, rows: number): void {
+  require(data.length >= rows, 'a column is too short');
   require(carries(data.type, type), `${type} in ${data.type}`);
   checkArray(data);
   checkIndexesOf(data, type);

@@ -173,4 +173,23 @@ describe('parameters', () => {
       'INVALID_ARGUMENT',
     );
   });
+
+  test('damaged bytes are refused or read, and never more', async () => {
+    const reader = await connection.runAndReadAll(
+      'SELECT * EXCLUDE (geometry, medium_enum) FROM test_all_types() LIMIT 1 OFFSET 1',
+    );
+    const bytes = encodeParameters(reader.getRows()[0]!, reader.columnTypes());
+    let taken = 0;
+    for (let at = 0; at < bytes.length; at += 29) {
+      for (const value of [0x00, 0x7f, 0xff]) {
+        const damaged = Uint8Array.from(bytes);
+        damaged[at] = value;
+        const outcome = refusal(damaged);
+        if (outcome === 'taken') taken++;
+        else assert.equal(outcome, 'INVALID_ARGUMENT', `byte ${at} = ${value}: ${outcome}`);
+      }
+      assert.match(String(refusal(bytes.subarray(0, at))), /^(INVALID_ARGUMENT|taken)$/);
+    }
+    assert.ok(taken > 0, 'most of the bytes are values');
+  });
 });

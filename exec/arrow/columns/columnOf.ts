@@ -24,7 +24,7 @@ import { ArrayColumn, ListColumn, StructColumn, UnionColumn } from './nested.js'
 import { enumTexts, StringColumn, TextColumn, uuidTexts, valueTexts } from './strings.js';
 
 /** Bytes of a value of types that Arrow holds as DuckDB does. */
-const SAME_WIDTHS: Readonly<Partial<Record<DuckDBTypeId, number>>> = {
+export const SAME_WIDTHS: Readonly<Partial<Record<DuckDBTypeId, number>>> = {
   [DuckDBTypeId.TINYINT]: 1,
   [DuckDBTypeId.UTINYINT]: 1,
   [DuckDBTypeId.SMALLINT]: 2,
