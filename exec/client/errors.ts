@@ -1,0 +1,70 @@
+/** What a server's refusal, or the transport's failure, means to whoever asked. */
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { type ErrorCode, OpenduckError } from '../../proto/errors.js';
+import { travelledError } from '../../proto/grpcErrors.js';
+
+interface Meaning {
+  readonly code: ErrorCode;
+  readonly hint?: string;
+}
+
+/** Of servers that say no more than gRPC's status. */
+const MEANINGS: Readonly<Partial<Record<status, Meaning>>> = {
+  [status.CANCELLED]: { code: 'CANCELLED' },
+  [status.INVALID_ARGUMENT]: { code: 'INVALID_ARGUMENT' },
+  [status.NOT_FOUND]: { code: 'NOT_FOUND' },
+  [status.ALREADY_EXISTS]: { code: 'ALREADY_EXISTS' },
+  [status.PERMISSION_DENIED]: { code: 'NOT_PERMITTED' },
+  [status.UNAUTHENTICATED]: { code: 'UNAUTHENTICATED' },
+  [status.RESOURCE_EXHAUSTED]: {
+    code: 'OVERLOADED',
+    hint: 'The server has as much to do as it takes, or the message is too large.',
+  },
+  [status.FAILED_PRECONDITION]: { code: 'READ_ONLY' },
+  [status.UNIMPLEMENTED]: {
+    code: 'UNSUPPORTED',
+    hint: 'Is the other side a server of the openduck.v1 protocol?',
+  },
+  [status.DATA_LOSS]: { code: 'CORRUPT' },
+};
+
+const UNREACHABLE_HINT =
+  'Is the address right, and does a worker or gateway run there? (http:// or https:// also matters)';
+const TOKEN_HINT = 'Give the right token: --token, OPENDUCK_TOKEN or &token=… in the URL.';
+
+export function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && typeof (error as Partial<ServiceError>).code === 'number';
+}
+
+/** As the server threw it; what it advises is not for our users when it is about the token. */
+function ofServer({ code, message, database, hint }: OpenduckError, cause: unknown): OpenduckError {
+  const advice = code === 'UNAUTHENTICATED' ? TOKEN_HINT : hint;
+  return new OpenduckError(code, message, {
+    cause,
+    ...(database === undefined ? {} : { database }),
+    ...(advice === undefined ? {} : { hint: advice }),
+  });
+}
+
+/** `where`: the endpoint as people write it. Errors of ours pass. */
+export function executionError(error: unknown, where: string): OpenduckError {
+  if (error instanceof OpenduckError) return error;
+  if (!isServiceError(error)) {
+    return new OpenduckError('INTERNAL', `the answer of ${where} cannot be used`, { cause: error });
+  }
+  const travelled = travelledError(error);
+  if (travelled !== undefined) return ofServer(travelled, error);
+  const said = (error.details || error.message).replace(/\.? Resolution note: $/, '');
+  if (error.code === status.UNAVAILABLE) {
+    return new OpenduckError('UNAVAILABLE', `${where} cannot be reached: ${said}`, {
+      cause: error,
+      hint: UNREACHABLE_HINT,
+    });
+  }
+  if (error.code === status.DEADLINE_EXCEEDED) {
+    return new OpenduckError('CANCELLED', `${where} was not done in time`, { cause: error });
+  }
+  const { code, hint } = MEANINGS[error.code] ?? { code: 'INTERNAL' as const };
+  const details = { cause: error, ...(hint === undefined ? {} : { hint }) };
+  return ofServer(new OpenduckError(code, said, details), error);
+}

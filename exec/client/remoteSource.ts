@@ -1,0 +1,90 @@
+/**
+ * The remote half of one hybrid statement. All that one statement reads is of one version: the
+ * first execution finds the newest, the others ask for the same.
+ */
+import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
+import { OpenduckError } from '../../proto/errors.js';
+import { type DecodedField, decodePayload } from '../arrow/decode.js';
+import { ArrowLoader } from '../arrow/load.js';
+import type { RemoteRows, RemoteSource, Transfer } from '../hybrid/remote.js';
+import type { Executions } from './executions.js';
+import { quoteName } from './localFiles.js';
+import type { ExecuteOptions } from './options.js';
+import { appendRows } from './rows.js';
+
+export class OneVersionSource implements RemoteSource {
+  readonly #executions: Executions;
+  readonly #options: ExecuteOptions;
+  /** What to ask for: at first what the user said ("5 minutes ago"), then the version itself. */
+  #at: string | undefined;
+  /** Settled when the first execution has told its version, or ended without. */
+  #first: Promise<void> | undefined;
+
+  constructor(executions: Executions, options: ExecuteOptions) {
+    this.#executions = executions;
+    this.#options = options;
+    this.#at = options.at;
+  }
+
+  async *#payloads(sql: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+    const { timeoutMs } = this.#options;
+    const signals = [this.#options.signal, signal].filter((s) => s !== undefined);
+    let known = (): void => {};
+    const isFirst = this.#first === undefined;
+    if (isFirst) {
+      this.#first = new Promise((resolve) => {
+        known = resolve;
+      });
+    } else await this.#first;
+    const onVersion = (version: string): void => {
+      if (isFirst) this.#at = version;
+    };
+    const options = { timeoutMs, signal: AbortSignal.any(signals), at: this.#at, onVersion };
+    try {
+      for await (const payload of this.#executions.payloads(sql, options)) {
+        known();
+        yield payload;
+      }
+    } finally {
+      known();
+    }
+  }
+
+  async rows(sql: string, signal?: AbortSignal): Promise<RemoteRows> {
+    let fields: readonly DecodedField[] = [];
+    const rows: DuckDBValue[][] = [];
+    for await (const payload of this.#payloads(sql, signal)) {
+      const batch = decodePayload(payload);
+      fields = batch.fields;
+      appendRows(rows, batch);
+    }
+    return { names: fields.map(({ name }) => name), types: fields.map(({ type }) => type), rows };
+  }
+
+  async load(
+    sql: string,
+    connection: DuckDBConnection,
+    table: string,
+    signal?: AbortSignal,
+  ): Promise<Transfer> {
+    let loader: ArrowLoader | undefined;
+    let rows = 0;
+    let bytes = 0;
+    try {
+      for await (const payload of this.#payloads(sql, signal)) {
+        loader ??= await ArrowLoader.create(connection, table, payload, { temporary: true });
+        rows += loader.append(payload);
+        bytes += payload.length;
+      }
+      if (loader === undefined) {
+        throw new OpenduckError('CORRUPT', 'the server answered without a result');
+      }
+      loader.close();
+      return { rows, bytes };
+    } catch (error) {
+      loader?.abandon();
+      if (loader !== undefined) await connection.run(`DROP TABLE temp.${quoteName(table)}`);
+      throw error;
+    }
+  }
+}
