@@ -3,6 +3,7 @@ import yargs, { type Argv } from 'yargs';
 import { OpenduckError } from '../proto/errors.js';
 import type { CommandContext } from './commandContext.js';
 import { benchCommand } from './commands/bench.js';
+import { cancelCommand } from './commands/cancel.js';
 import { cloneCommand } from './commands/clone.js';
 import { doctorCommand } from './commands/doctor.js';
 import { exportCommand } from './commands/export.js';
@@ -11,6 +12,7 @@ import { gcCommand } from './commands/gc.js';
 import { importCommand } from './commands/import.js';
 import { lsCommand } from './commands/ls.js';
 import { mountCommand } from './commands/mount.js';
+import { queryCommand } from './commands/query.js';
 import { rebuildMetadataCommand } from './commands/rebuildMetadata.js';
 import { recoverCommand } from './commands/recover.js';
 import { resetCommand, restoreCommand } from './commands/restore.js';
@@ -59,6 +61,8 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     exportCommand(context),
     importCommand(context),
     fsckCommand(context),
+    queryCommand(context),
+    cancelCommand(context),
     retentionCommand(context),
     gcCommand(context),
     workerCommand(context),
@@ -100,6 +104,8 @@ const COMMANDS = [
   'export',
   'import',
   'fsck',
+  'query',
+  'cancel',
   'retention',
   'gc',
 ];

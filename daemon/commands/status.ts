@@ -12,6 +12,7 @@ import type { DaemonStatus } from '../control/client.js';
 import { databaseTable } from '../databaseTable.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
 import { formatDuration, formatSize } from '../quantities.js';
+import { endpointOptions } from '../query/endpointFlags.js';
 import { connectToDaemon } from '../session.js';
 import { type ListedDatabase, withDatabaseStorage } from '../storage.js';
 import { VERSION } from '../version.js';
@@ -86,6 +87,10 @@ function printForPeople(context: CommandContext, daemon: StatusListing): void {
 }
 
 async function status(context: CommandContext, flags: Flags): Promise<void> {
+  if (flags['endpoint'] !== undefined) {
+    const { printServerStatus } = await import('../query/serverStatus.js');
+    return printServerStatus(context, flags);
+  }
   const { dataDir } = await readSettings(context, flags);
   const daemon = await askDaemon(context, dataDir);
   if (flags['json'] === true) printAsJson(context, dataDir, daemon);
@@ -98,8 +103,9 @@ export function statusCommand(context: CommandContext): CommandModule {
     command: 'status',
     describe: 'What the daemon does; exit code 0 also when none runs',
     builder: (yargs) =>
-      yargs
+      endpointOptions(yargs)
         .option('json', JSON_OPTION)
+        .example('$0 status --endpoint http://host:7878', 'A worker or gateway, from anywhere')
         .example('$0 status --json', 'For scripts: .running, .pid, .mountpoint, .databases[]'),
     handler: (flags) => status(context, flags),
   };
