@@ -63,6 +63,11 @@ const MOST_ROWS = 40;
 /** Frame, header, prompt and the rows of dots. */
 const OTHER_LINES = 10;
 
+/** The answer to an EXPLAIN: a drawing of its own, which no box around it makes clearer. */
+function isPlan(fields: readonly DecodedField[]): boolean {
+  return fields.map(({ name }) => name).join() === 'explain_key,explain_value';
+}
+
 export function tableWriter(sink: Sink, terminal: Terminal | undefined): ResultWriter {
   const limit =
     terminal === undefined
@@ -75,6 +80,10 @@ export function tableWriter(sink: Sink, terminal: Terminal | undefined): ResultW
   let rowCount = 0;
   return {
     batch: async (batch) => {
+      if (isPlan(batch.fields)) {
+        for (const plan of batch.column(1)) await sink.write(`${String(plan)}\n`);
+        return;
+      }
       if (fields.length === 0) fields = batch.fields;
       rowCount += batch.rowCount;
       for (const row of rowsOf(batch, textOrNull)) {
@@ -85,6 +94,7 @@ export function tableWriter(sink: Sink, terminal: Terminal | undefined): ResultW
       }
     },
     end: async () => {
+      if (fields.length === 0) return;
       const all = rowCount <= limit;
       const content = {
         columns: fields.map(columnOf),

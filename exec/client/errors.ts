@@ -36,11 +36,10 @@ export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && typeof (error as Partial<ServiceError>).code === 'number';
 }
 
-/** As the server threw it; what it advises is not for our users when it is about the token. */
-function ofServer({ code, message, database, hint }: OpenduckError, cause: unknown): OpenduckError {
+/** As the server threw it; what it advises clients is not what our users can do about a token. */
+function ofServer({ code, message, database, hint }: OpenduckError): OpenduckError {
   const advice = code === 'UNAUTHENTICATED' ? TOKEN_HINT : hint;
   return new OpenduckError(code, message, {
-    cause,
     ...(database === undefined ? {} : { database }),
     ...(advice === undefined ? {} : { hint: advice }),
   });
@@ -53,18 +52,15 @@ export function executionError(error: unknown, where: string): OpenduckError {
     return new OpenduckError('INTERNAL', `the answer of ${where} cannot be used`, { cause: error });
   }
   const travelled = travelledError(error);
-  if (travelled !== undefined) return ofServer(travelled, error);
+  if (travelled !== undefined) return ofServer(travelled);
   const said = (error.details || error.message).replace(/\.? Resolution note: $/, '');
   if (error.code === status.UNAVAILABLE) {
-    return new OpenduckError('UNAVAILABLE', `${where} cannot be reached: ${said}`, {
-      cause: error,
-      hint: UNREACHABLE_HINT,
-    });
+    const message = `${where} cannot be reached: ${said}`;
+    return new OpenduckError('UNAVAILABLE', message, { hint: UNREACHABLE_HINT });
   }
   if (error.code === status.DEADLINE_EXCEEDED) {
-    return new OpenduckError('CANCELLED', `${where} was not done in time`, { cause: error });
+    return new OpenduckError('CANCELLED', `${where} was not done in time`);
   }
   const { code, hint } = MEANINGS[error.code] ?? { code: 'INTERNAL' as const };
-  const details = { cause: error, ...(hint === undefined ? {} : { hint }) };
-  return ofServer(new OpenduckError(code, said, details), error);
+  return ofServer(new OpenduckError(code, said, hint === undefined ? {} : { hint }));
 }

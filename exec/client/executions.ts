@@ -2,12 +2,12 @@
  * The executions of one connection: each has an id of its own, can be cancelled, and is tried again
  * when it is a read that found no server.
  */
-import { OpenduckError } from '../../proto/errors.js';
+import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { type Clock, uuidV7 } from '../../proto/ports.js';
 import { encodeParameters, type Parameters, type ParameterTypes } from '../arrow/parameters.js';
 import type { ExecuteOptions, SessionSettings } from './options.js';
 import { isPlainRead } from './readOnly.js';
-import { type Call, cancelled, mayPass, Transport } from './transport.js';
+import { type Call, cancelled, Transport } from './transport.js';
 
 const FIRST_PAUSE_MS = 100;
 
@@ -118,7 +118,9 @@ export class Executions {
         }
         return;
       } catch (error) {
-        if (begun || tries >= retries || !mayPass(error) || !isPlainRead(sql)) throw error;
+        // The server was not there, or went away: another try may find one.
+        const mayPass = errorCode(error) === 'UNAVAILABLE' && isPlainRead(sql);
+        if (begun || tries >= retries || !mayPass) throw error;
       }
       await pause(clock, FIRST_PAUSE_MS * 2 ** tries);
     }

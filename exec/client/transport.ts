@@ -27,7 +27,7 @@ import {
   VERSION,
 } from '../protocol/metadata.js';
 import { type Endpoint, endpointText, hostAndPort } from './address.js';
-import { executionError, isServiceError } from './errors.js';
+import { executionError } from './errors.js';
 
 /** PEM. */
 export interface TlsOptions {
@@ -212,10 +212,4 @@ export class Transport {
 
 export function cancelled(): OpenduckError {
   return new OpenduckError('CANCELLED', 'the execution was cancelled');
-}
-
-/** A failure that another try may not meet: the server was not there, or said so. */
-export function mayPass(error: unknown): boolean {
-  const { code, cause } = error instanceof OpenduckError ? error : {};
-  return code === 'UNAVAILABLE' && isServiceError(cause);
 }
