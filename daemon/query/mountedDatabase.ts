@@ -5,10 +5,14 @@
  */
 import { join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import { encodeResult } from '../../exec/arrow/encode.js';
 import { localFile } from '../../exec/client/localFiles.js';
 import { queryError } from '../../exec/worker/instance.js';
-import { interruptible, needsWriter } from '../../exec/worker/statements.js';
+import {
+  interruptible,
+  needsWriter,
+  readStatements,
+  streamStatements,
+} from '../../exec/worker/statements.js';
 import { isAccessible } from '../../layers/os/directories.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
@@ -80,14 +84,12 @@ class MountedSource implements QuerySource {
   /** Runs all statements; the result is the last one's. */
   async *#run(sql: string, { exact, signal }: QueryOptions): AsyncGenerator<Uint8Array> {
     const { connection } = this.#opened!;
+    const options = { batchRows: BATCH_ROWS, dictionaries: false, exact, parameters: undefined };
+    const script = { sql, options, signal };
     const whole = <T>(work: () => Promise<T>): Promise<T> =>
       interruptible(connection, signal, this.#clock, work);
-    const result = await whole(async () => {
-      const statements = await connection.extractStatements(sql);
-      for (let i = 0; i < statements.count - 1; i++) await (await statements.prepare(i)).run();
-      return (await statements.prepare(statements.count - 1)).stream();
-    });
-    const payloads = encodeResult(result, { batchRows: BATCH_ROWS, dictionaries: false, exact });
+    const statements = await whole(() => readStatements(connection, sql));
+    const payloads = streamStatements(connection, statements, script, () => {});
     for (;;) {
       const next = await whole(() => payloads.next());
       if (next.done === true) return;

@@ -12,26 +12,31 @@ export async function beginCheckedStream(connection: DuckDBConnection): Promise<
   await connection.run('BEGIN TRANSACTION');
 }
 
-/** Once the stream has ended: whether it failed. Whoever asks ends the transaction. */
-export async function hasStreamFailed(connection: DuckDBConnection): Promise<boolean> {
+/**
+ * Once the stream has ended: commits, or rolls back and resolves to false when it has failed. Throws
+ * what DuckDB says of the commit.
+ */
+export async function endCheckedStream(connection: DuckDBConnection): Promise<boolean> {
   try {
     await connection.run('SELECT 1');
-    return false;
   } catch {
-    return true;
+    await connection.run('ROLLBACK').catch(() => {}); // DuckDB may have done it
+    return false;
   }
+  await connection.run('COMMIT');
+  return true;
 }
 
 /**
  * All chunks of the result that `open` starts on `connection`, which has no transaction before and
- * after.
- * Throws what DuckDB throws at the start, and QUERY when the stream fails on its way.
+ * after. Throws what DuckDB throws at the start, and QUERY when the stream fails on its way.
  */
 export async function* checkedChunks(
   connection: DuckDBConnection,
   open: () => Promise<DuckDBResult>,
 ): AsyncGenerator<DuckDBDataChunk> {
   await beginCheckedStream(connection);
+  let isEnded = false;
   try {
     const result = await open();
     for (;;) {
@@ -39,10 +44,10 @@ export async function* checkedChunks(
       if (chunk === null || chunk.rowCount === 0) break;
       yield chunk;
     }
-    if (await hasStreamFailed(connection)) {
-      throw new OpenduckError('QUERY', 'DuckDB failed on the way through the result');
-    }
+    isEnded = true;
+    if (await endCheckedStream(connection)) return;
+    throw new OpenduckError('QUERY', 'DuckDB failed on the way through the result');
   } finally {
-    await connection.run('ROLLBACK').catch(() => {}); // of reading only; DuckDB may have done it
+    if (!isEnded) await connection.run('ROLLBACK').catch(() => {});
   }
 }

@@ -6,16 +6,15 @@ import {
   type DuckDBConnection,
   type DuckDBExtractedStatements,
   type DuckDBPreparedStatement,
-  type DuckDBResult,
   StatementType,
 } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { encodeResult } from '../arrow/encode.js';
 import { decodeParameters } from '../arrow/parameters.js';
-import { beginCheckedStream, hasStreamFailed } from '../duckdb/checkedStream.js';
+import { beginCheckedStream, endCheckedStream } from '../duckdb/checkedStream.js';
 import { lastStatement } from '../duckdb/lastStatement.js';
-import type { Fragment, FragmentSink } from '../server/service.js';
+import type { FragmentOptions } from '../server/service.js';
 import { cancelled } from './admission.js';
 import { queryError } from './instance.js';
 
@@ -32,6 +31,13 @@ export function needsWriter(error: unknown): boolean {
 /** After such an error DuckDB refuses everything on that instance. */
 export function isFatal(error: unknown): boolean {
   return error instanceof Error && /^FATAL Error|has been invalidated/.test(error.message);
+}
+
+/** What is asked for, whoever asks. */
+export interface Script {
+  readonly sql: string;
+  readonly options: FragmentOptions;
+  readonly signal: AbortSignal;
 }
 
 export type StatementKind = StatementType | undefined;
@@ -121,7 +127,7 @@ function bind(prepared: DuckDBPreparedStatement, parameters: Uint8Array | undefi
 async function lastOf(
   connection: DuckDBConnection,
   { only }: Statements,
-  { sql, signal }: Fragment,
+  { sql, signal }: Script,
 ): Promise<DuckDBPreparedStatement> {
   if (only !== undefined) return only;
   const extracted = await extract(connection, sql);
@@ -143,8 +149,7 @@ const STREAMED: ReadonlySet<StatementKind> = new Set([
 ]);
 
 /** Does it again without its rows, to learn what DuckDB has to say. Throws QUERY. */
-async function tellWhy(connection: DuckDBConnection, { sql, options }: Fragment): Promise<never> {
-  await connection.run('ROLLBACK').catch(() => {}); // the one that failed
+async function tellWhy(connection: DuckDBConnection, { sql, options }: Script): Promise<never> {
   const again = await connection.prepare(`EXPLAIN ANALYZE ${lastStatement(sql)}`);
   bind(again, options.parameters);
   await again.run();
@@ -155,52 +160,42 @@ async function tellWhy(connection: DuckDBConnection, { sql, options }: Fragment)
 }
 
 /**
- * The way of a reader: what DuckDB has computed goes out as the client takes it. `begun` is called
- * when DuckDB has taken the last statement. Throws QUERY, CANCELLED, INVALID_ARGUMENT (parameters),
- * UNSUPPORTED (a type).
+ * The way of a reader: what DuckDB has computed comes as it is asked for. `begun` is called when
+ * DuckDB has taken the last statement. Payloads as of encodeResult. Throws QUERY, CANCELLED,
+ * INVALID_ARGUMENT (parameters), UNSUPPORTED (a type).
  */
-export async function streamStatements(
+export async function* streamStatements(
   connection: DuckDBConnection,
   statements: Statements,
-  fragment: Fragment,
-  sink: FragmentSink,
+  script: Script,
   begun: () => void,
-): Promise<void> {
+): AsyncGenerator<Uint8Array> {
   const { kinds } = statements;
   // In a transaction of its own it could not be seen whether a stream has failed.
   if (!STREAMED.has(kinds.at(-1)) || kinds.includes(StatementType.TRANSACTION)) {
-    await runStatements(connection, statements, fragment, sink, begun);
+    yield* runStatements(connection, statements, script, begun);
     return;
   }
-  const prepared = await lastOf(connection, statements, fragment);
-  bind(prepared, fragment.options.parameters);
+  const prepared = await lastOf(connection, statements, script);
+  bind(prepared, script.options.parameters);
   await beginCheckedStream(connection);
   const result = await prepared.stream();
   begun();
-  await sendResult(result, fragment, sink);
-  if (fragment.signal.aborted) throw cancelled();
-  if (await hasStreamFailed(connection)) await tellWhy(connection, fragment);
+  yield* encodeResult(result, script.options);
+  if (script.signal.aborted) throw cancelled();
+  if (!(await endCheckedStream(connection))) await tellWhy(connection, script);
 }
 
-/** The way of a writer: all is done and committed before the first batch. Throws the same. */
-export async function runStatements(
+/** The way of a writer: all is done and committed before the first payload. Throws the same. */
+export async function* runStatements(
   connection: DuckDBConnection,
   statements: Statements,
-  fragment: Fragment,
-  sink: FragmentSink,
+  script: Script,
   begun: () => void = () => {},
-): Promise<void> {
-  const prepared = await lastOf(connection, statements, fragment);
-  bind(prepared, fragment.options.parameters);
+): AsyncGenerator<Uint8Array> {
+  const prepared = await lastOf(connection, statements, script);
+  bind(prepared, script.options.parameters);
   const result = await prepared.run();
   begun();
-  await sendResult(result, fragment, sink);
-}
-
-async function sendResult(
-  result: DuckDBResult,
-  { options }: Fragment,
-  sink: FragmentSink,
-): Promise<void> {
-  for await (const payload of encodeResult(result, options)) await sink.batch(payload);
+  yield* encodeResult(result, script.options);
 }

@@ -156,9 +156,10 @@ export class Worker implements ExecutionHandlers {
           const statements = await readStatements(connection, fragment.sql);
           if (this.#goesToWriter(statements, fragment)) return 'writer';
           if (use === 'shared' && changesSettings(statements)) return 'alone';
-          await streamStatements(connection, statements, fragment, sink, () =>
-            sink.version(`${VERSION_PREFIX}${id}:${instance.number}`),
-          );
+          const begun = (): void => sink.version(`${VERSION_PREFIX}${id}:${instance.number}`);
+          for await (const payload of streamStatements(connection, statements, fragment, begun)) {
+            await sink.batch(payload);
+          }
           return 'done';
         });
       } finally {

@@ -88,7 +88,9 @@ class DatabaseWriter {
       await interruptible(connection, fragment.signal, this.#options.clock, async () => {
         const statements = await readStatements(connection, fragment.sql);
         // Done and committed before the first byte of the answer goes out.
-        await runStatements(connection, statements, fragment, sink);
+        for await (const payload of runStatements(connection, statements, fragment)) {
+          await sink.batch(payload);
+        }
       });
       await refuseOpenTransaction(connection);
     } finally {
