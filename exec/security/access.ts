@@ -12,7 +12,7 @@ export type Authorize = (token: string) => Access | undefined;
 export const EVERY_DATABASE = '*';
 
 /** The name that a request without one means. */
-const DEFAULT_DATABASE = 'default';
+export const DEFAULT_DATABASE = 'default';
 
 export interface Grant {
   /** For logs. */

@@ -22,7 +22,7 @@ export interface ServerLimits {
 
 export const DEFAULT_LIMITS: ServerLimits = {
   connections: 1000,
-  streamsPerConnection: 100,
+  streamsPerConnection: 300,
   silentMs: 10_000,
   idleMs: 300_000,
   pingMs: 30_000,

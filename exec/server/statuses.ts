@@ -10,10 +10,19 @@ function wellFormed(text: string): string {
   return Buffer.from(text, 'utf8').toString('utf8');
 }
 
+const unstarted = new WeakSet<object>();
+
+/** Marks an error of a handler: nothing of the fragment ran, it can be sent again. */
+export function notStarted<E extends Error>(error: E): E {
+  unstarted.add(error);
+  return error;
+}
+
 /** `started`: whether anything of the call may have run. */
 export function statusOf(error: unknown, started: boolean): Partial<ServiceError> {
   const { details = '', metadata = new Metadata(), ...others } = toGrpcError(error);
-  if (!started) metadata.set(NOT_STARTED, '1');
+  const isMarked = error instanceof Error && unstarted.has(error);
+  if (!started || isMarked) metadata.set(NOT_STARTED, '1');
   return { ...others, details: wellFormed(details), metadata };
 }
 
