@@ -8,6 +8,7 @@ import { cloneCommand } from './commands/clone.js';
 import { doctorCommand } from './commands/doctor.js';
 import { exportCommand } from './commands/export.js';
 import { fsckCommand } from './commands/fsck.js';
+import { gatewayCommand } from './commands/gateway.js';
 import { gcCommand } from './commands/gc.js';
 import { importCommand } from './commands/import.js';
 import { lsCommand } from './commands/ls.js';
@@ -66,6 +67,7 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     retentionCommand(context),
     gcCommand(context),
     workerCommand(context),
+    gatewayCommand(context),
   ];
   for (const command of commands) parser.command(command);
   return parser
@@ -108,6 +110,8 @@ const COMMANDS = [
   'cancel',
   'retention',
   'gc',
+  'worker',
+  'gateway',
 ];
 
 /** In the words of somebody who did not write the parser. */

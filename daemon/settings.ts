@@ -12,6 +12,11 @@ import {
   type WorkerSettings,
 } from './execution/workerSettings.js';
 import {
+  GATEWAY_SETTING_NAMES,
+  type GatewaySettings,
+  resolveGatewaySettings,
+} from './gateway/gatewaySettings.js';
+import {
   type ConfigFile,
   durationOf,
   findSetting,
@@ -51,6 +56,7 @@ export interface Settings extends StoreSettings {
   /** How long a dropped database can be brought back. */
   readonly undropWithinMs: number;
   readonly worker: WorkerSettings;
+  readonly gateway: GatewaySettings;
 }
 
 /** Also the keys of the config file and, as OPENDUCK_DATA_DIR and so on, of the environment. */
@@ -68,6 +74,7 @@ export const SETTING_NAMES = [
   'undrop-within',
   ...STORE_SETTING_NAMES,
   ...WORKER_SETTING_NAMES,
+  ...GATEWAY_SETTING_NAMES,
 ] as const;
 export type SettingName = (typeof SETTING_NAMES)[number];
 
@@ -139,6 +146,7 @@ export function resolveSettings(
     gcIntervalMs: read<number | undefined>('gc-interval', gcIntervalOf, GC_INTERVAL_MS),
     undropWithinMs: read('undrop-within', spanOf, UNDROP_WITHIN_MS),
     worker: resolveWorkerSettings(sources),
+    gateway: resolveGatewaySettings(sources),
     ...resolveStoreSettings(sources, metadataText),
   };
 }

@@ -50,14 +50,18 @@ export interface WorkerReady {
   readonly listen: HostPort;
 }
 
-async function fileOf(path: string | undefined, flag: string): Promise<Pem | undefined> {
+/** The content of a file, as `flag` names it. Throws USAGE. */
+export async function fileOf(path: string | undefined, flag: string): Promise<Pem | undefined> {
   if (path === undefined) return undefined;
   const text = await readText(path);
   if (text !== undefined) return { text, origin: path };
   throw new OpenduckError('USAGE', `${flag}: there is no file ${path}`);
 }
 
-async function tlsOf(settings: WorkerSettings): Promise<ServerTls | undefined> {
+type TlsFiles = Pick<WorkerSettings, 'tlsCertificate' | 'tlsKey' | 'tlsClientCa'>;
+
+/** undefined: plain text. Throws USAGE. */
+export async function tlsOf(settings: TlsFiles): Promise<ServerTls | undefined> {
   const certificate = await fileOf(settings.tlsCertificate, '--tls-cert');
   const key = await fileOf(settings.tlsKey, '--tls-key');
   const clientCa = await fileOf(settings.tlsClientCa, '--tls-client-ca');

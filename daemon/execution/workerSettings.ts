@@ -80,7 +80,7 @@ export const hostText = (host: string): string => (host.includes(':') ? `[${host
 const DEFAULT_CONCURRENCY = 8;
 const DEFAULT_QUEUE = 64;
 const MOST_EXECUTIONS = 256;
-const MOST_QUEUED = 100_000;
+export const MOST_QUEUED = 100_000;
 const MOST_THREADS = 1024;
 const LEAST_MEMORY = 256 * 2 ** 20;
 const HIGHEST_PORT = 65_535;
@@ -100,7 +100,7 @@ export function listenOf(setting: RawSetting): HostPort {
 }
 
 /** Makes a converter that takes whole numbers. */
-function countOf(least: number, most: number): (setting: RawSetting) => number {
+export function countOf(least: number, most: number): (setting: RawSetting) => number {
   return (setting) => {
     const count = Number(setting.value);
     if (Number.isInteger(count) && count >= least && count <= most) return count;
@@ -130,7 +130,7 @@ function gatewayOf(setting: RawSetting): string {
   throw usage(setting, `'${text}' is no endpoint`, 'Write http://HOST:PORT or https://HOST:PORT.');
 }
 
-const secretOf = (setting: RawSetting): SecretText => new SecretText(textOf(setting));
+export const secretOf = (setting: RawSetting): SecretText => new SecretText(textOf(setting));
 
 /** Half of what this machine or container has. */
 function defaultMemory(): number {

@@ -87,7 +87,7 @@ export class WorkerRegistry {
     return this.#options.workerToken ?? registration.access_token;
   }
 
-  /** Whether it was accepted. Throws INVALID_ARGUMENT: an endpoint that is none. */
+  /** Whether it was accepted. Throws USAGE: an endpoint that is none. */
   register(registration: WorkerRegistration, access: Access): boolean {
     const { worker_id: id, endpoint } = registration;
     const { logger, clock } = this.#options;

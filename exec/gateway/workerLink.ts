@@ -9,10 +9,10 @@ import {
 } from '@grpc/grpc-js';
 import type { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
+import { hostAndPort, parseEndpoint } from '../client/address.js';
 import type { ExecuteFragmentRequest } from '../protocol/execution.js';
 import { MAX_MESSAGE_BYTES, NOT_STARTED } from '../protocol/metadata.js';
 import { type ClientTls, channelCredentials } from '../security/tls.js';
-import { parseWorkerEndpoint } from './endpoint.js';
 import { IncomingCall } from './incomingCall.js';
 import { unreachable, workerError } from './workerErrors.js';
 
@@ -81,13 +81,15 @@ export class WorkerLink {
   #active = 0;
   #isRetired = false;
 
-  /** Throws INVALID_ARGUMENT: not an endpoint. */
+  /** Throws USAGE: not an endpoint. */
   constructor(options: LinkOptions) {
     const { limits, tls } = options;
-    const { target, secure } = parseWorkerEndpoint(options.endpoint);
-    const credentials = secure ? channelCredentials(tls) : ChannelCredentials.createInsecure();
+    const endpoint = parseEndpoint(options.endpoint);
+    const credentials = endpoint.secure
+      ? channelCredentials(tls)
+      : ChannelCredentials.createInsecure();
     this.#options = options;
-    this.#channel = new Channel(target, credentials, {
+    this.#channel = new Channel(hostAndPort(endpoint), credentials, {
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': -1,
       'grpc.keepalive_time_ms': limits.pingMs,

@@ -21,14 +21,7 @@ import {
   WORKER,
   withGateway,
 } from './gatewayScene.js';
-import {
-  type Answer,
-  collect,
-  paused,
-  portOf,
-  request,
-  until,
-} from './serverScene.js';
+import { type Answer, collect, paused, portOf, request, until } from './serverScene.js';
 
 const limit = { timeout: 60_000 };
 const READ = 'SELECT 1';
@@ -219,20 +212,33 @@ test('a slow client holds up its worker, and nobody else', limit, () =>
   }),
 );
 
-test('workers are called with the token they registered with, unless there is one for all', limit, () =>
-  withGateway(
-    async (scene) => {
-      const { authorizeToken } = await import('../../exec/security/access.js');
-      const own = await scene.add('own', answering('own'), {}, { authorize: authorizeToken(WORKER) });
-      assert.equal(await ask(scene, READ), 'own');
-      await scene.register('own', portOf(own.server), { databases: ['nothing'] });
-      await scene.add('other', answering('other'), {}, { authorize: authorizeToken('different') });
-      const refused = await scene.client.execute(fragment(READ));
-      assert.equal(refused.status.code, status.UNAVAILABLE);
-      assert.match(refused.status.details, /worker other refuses the gateway/);
-    },
-    { workerToken: undefined },
-  ),
+test(
+  'workers are called with the token they registered with, unless there is one for all',
+  limit,
+  () =>
+    withGateway(
+      async (scene) => {
+        const { authorizeToken } = await import('../../exec/security/access.js');
+        const own = await scene.add(
+          'own',
+          answering('own'),
+          {},
+          { authorize: authorizeToken(WORKER) },
+        );
+        assert.equal(await ask(scene, READ), 'own');
+        await scene.register('own', portOf(own.server), { databases: ['nothing'] });
+        await scene.add(
+          'other',
+          answering('other'),
+          {},
+          { authorize: authorizeToken('different') },
+        );
+        const refused = await scene.client.execute(fragment(READ));
+        assert.equal(refused.status.code, status.UNAVAILABLE);
+        assert.match(refused.status.details, /worker other refuses the gateway/);
+      },
+      { workerToken: undefined },
+    ),
 );
 
 test('workers are reached over TLS when their authority is trusted', limit, async () => {
