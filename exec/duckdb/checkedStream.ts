@@ -13,8 +13,8 @@ export async function beginCheckedStream(connection: DuckDBConnection): Promise<
 }
 
 /**
- * Once the stream has ended: commits, or rolls back and resolves to false when it has failed. Throws
- * what DuckDB says of the commit.
+ * Once the stream has ended: commits, or rolls back and resolves to false when it has failed.
+ * Throws what DuckDB says of the commit.
  */
 export async function endCheckedStream(connection: DuckDBConnection): Promise<boolean> {
   try {
