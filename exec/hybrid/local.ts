@@ -1,0 +1,111 @@
+/** The DuckDB of this process, in which statements are parsed, bound, planned and finished. */
+import type { DuckDBConnection, DuckDBResult, DuckDBValue } from '@duckdb/node-api';
+import { OpenduckError } from '../../proto/errors.js';
+import { parseAst, printAst } from './ast/json.js';
+import type { Ast } from './ast/node.js';
+import { type Column, columnOf } from './column.js';
+
+/** A query as a tree; why there is none, when DuckDB serializes no statement of its kind. */
+export type Serialized = { readonly queries: Ast[] } | { readonly refused: string };
+
+export class Local {
+  readonly connection: DuckDBConnection;
+  readonly signal: AbortSignal | undefined;
+
+  constructor(connection: DuckDBConnection, signal: AbortSignal | undefined) {
+    this.connection = connection;
+    this.signal = signal;
+  }
+
+  /** QUERY with DuckDB's text, CANCELLED once the signal has been given. */
+  failure(error: unknown): OpenduckError {
+    if (error instanceof OpenduckError) return error;
+    if (this.signal?.aborted) {
+      return new OpenduckError('CANCELLED', 'the query was cancelled', { cause: error });
+    }
+    return new OpenduckError('QUERY', error instanceof Error ? error.message : String(error));
+  }
+
+  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+    if (this.signal?.aborted) throw this.failure(undefined);
+    try {
+      return await work();
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  /** For statements without an answer of interest. Throws QUERY, CANCELLED. */
+  async run(sql: string): Promise<void> {
+    await this.#guarded(() => this.connection.run(sql));
+  }
+
+  /** All rows of a small answer. Throws QUERY, CANCELLED. */
+  rows(sql: string, values?: DuckDBValue[]): Promise<DuckDBValue[][]> {
+    return this.#guarded(async () => {
+      return (await this.connection.runAndReadAll(sql, values)).getRows();
+    });
+  }
+
+  /** Rows come as they are fetched. Throws QUERY, CANCELLED. */
+  stream(sql: string): Promise<DuckDBResult> {
+    return this.#guarded(() => this.connection.stream(sql));
+  }
+
+  async serialize(sql: string): Promise<Serialized> {
+    const [[text] = []] = await this.rows('SELECT json_serialize_sql($1::VARCHAR)::VARCHAR', [sql]);
+    const parsed = parseAst(String(text));
+    if (parsed['error'] === true) return { refused: String(parsed['error_message']) };
+    const statements = parsed['statements'] as Ast[];
+    return { queries: statements.map((statement) => statement['node'] as Ast) };
+  }
+
+  /** The SQL of a query. Throws QUERY when the tree is none. */
+  async text(node: Ast): Promise<string> {
+    return (await this.texts([node]))[0]!;
+  }
+
+  async texts(queries: readonly Ast[]): Promise<string[]> {
+    if (queries.length === 0) return [];
+    const trees = queries.map((node) =>
+      printAst({ error: false, statements: [{ node, named_param_map: [] }] }),
+    );
+    const places = trees.map((_, i) => `json_deserialize_sql($${i + 1}::VARCHAR::JSON)`);
+    const [row = []] = await this.rows(`SELECT ${places.join(', ')}`, trees);
+    return row.map(String);
+  }
+
+  /** The columns of the answer, without running anything. Throws QUERY when it does not bind. */
+  columns(sql: string): Promise<Column[]> {
+    return this.#guarded(async () => {
+      const prepared = await this.connection.prepare(sql);
+      try {
+        return Array.from({ length: prepared.columnCount }, (_, i) =>
+          columnOf(prepared.columnName(i), prepared.columnType(i)),
+        );
+      } finally {
+        prepared.destroySync();
+      }
+    });
+  }
+
+  /** undefined when it does not bind. Throws CANCELLED. */
+  async columnsIfBound(sql: string): Promise<Column[] | undefined> {
+    try {
+      return await this.columns(sql);
+    } catch (error) {
+      if (error instanceof OpenduckError && error.code === 'QUERY') return undefined;
+      throw error;
+    }
+  }
+
+  /** As columnsIfBound(), of a query that may not even be a valid tree. */
+  async columnsOf(node: Ast): Promise<Column[] | undefined> {
+    try {
+      return await this.columns(`SELECT * FROM (${await this.text(node)}) AS q`);
+    } catch (error) {
+      if (error instanceof OpenduckError && error.code === 'QUERY') return undefined;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/** What the parts of the planner share while they rewrite one statement. */
+import {
+  type Ast,
+  type BaseTable,
+  type Cte,
+  cloneAst,
+  isBaseTable,
+  lower,
+  nodes,
+} from '../ast/node.js';
+import type { Functions } from '../functions.js';
+import type { Local } from '../local.js';
+import type { RemoteTable } from '../remoteTable.js';
+import type { Scratch } from '../scratch.js';
+import { quoteName } from '../sqlText.js';
+import type { Pull } from './pull.js';
+
+/** Parts of the planner that can be switched off; all are on by default. */
+export interface PlannerOptions {
+  /** Push whole queries and subqueries. */
+  readonly subtrees: boolean;
+  /** Push joins of remote tables. */
+  readonly joinGroups: boolean;
+  /** Push conditions about one table. */
+  readonly conditions: boolean;
+  /** Send keys of local tables. */
+  readonly semiJoins: boolean;
+  /** Pull only columns that the plan reads. */
+  readonly columns: boolean;
+}
+
+export const ALL_PARTS: PlannerOptions = {
+  subtrees: true,
+  joinGroups: true,
+  conditions: true,
+  semiJoins: true,
+  columns: true,
+};
+
+export class Planning {
+  readonly local: Local;
+  readonly scratch: Scratch;
+  readonly functions: Functions;
+  readonly options: PlannerOptions;
+  readonly pulls: Pull[] = [];
+  readonly notes: string[] = [];
+  /** Common table expressions that the local text reads. */
+  readonly used = new Set<Cte>();
+  readonly #shells = new Map<string, RemoteTable>();
+
+  constructor(local: Local, scratch: Scratch, functions: Functions, options: PlannerOptions) {
+    this.local = local;
+    this.scratch = scratch;
+    this.functions = functions;
+    this.options = options;
+  }
+
+  /** An empty local table that stands for the remote one. */
+  addShell(name: string, table: RemoteTable): void {
+    this.#shells.set(lower(name), table);
+  }
+
+  shell(name: string): RemoteTable | undefined {
+    return this.#shells.get(lower(name));
+  }
+
+  /** The remote table that the reference stands for. */
+  remoteOf(reference: Ast): RemoteTable | undefined {
+    return isBaseTable(reference) ? this.shell(reference.table_name) : undefined;
+  }
+
+  note(text: string): void {
+    if (!this.notes.includes(text)) this.notes.push(text);
+  }
+
+  /** Whether local tables of that name are tables, and not views, without collations. */
+  async isPlainLocalTable({ table_name: name }: BaseTable): Promise<boolean> {
+    const [[plain] = []] = await this.local.rows(
+      `SELECT coalesce(bool_and(NOT contains(lower(sql), 'collate')), false) AND NOT EXISTS (
+          SELECT 1 FROM duckdb_views() v WHERE lower(v.view_name) = lower($1))
+        FROM duckdb_tables() t WHERE lower(t.table_name) = lower($1)`,
+      [name],
+    );
+    return plain === true;
+  }
+
+  /** Also makes the empty view that the local text binds to. */
+  async addPull(pull: Omit<Pull, 'name' | 'shell' | 'tables'>): Promise<Pull> {
+    const tables = new Set<RemoteTable>();
+    for (const node of nodes(pull.query)) {
+      const table = this.remoteOf(node);
+      if (table !== undefined) tables.add(table);
+    }
+    const [name, shell] = [this.scratch.name('b'), this.scratch.name('s')];
+    const added = { ...pull, tables: [...tables], name, shell };
+    await this.scratch.table(shell, pull.columns);
+    // A view has no rowid: that of a remote table cannot be had here.
+    await this.scratch.view(name, `SELECT * FROM temp.${quoteName(shell)}`);
+    this.pulls.push(added);
+    return added;
+  }
+
+  /** A copy for the remote side: shells are called by the names that they have there. */
+  forRemote(query: Ast): Ast {
+    const copy = cloneAst(query);
+    for (const node of nodes(copy)) {
+      const table = this.remoteOf(node);
+      if (table !== undefined) rename(node as BaseTable, table);
+    }
+    return copy;
+  }
+}
+
+function rename(reference: BaseTable, table: RemoteTable): void {
+  reference.catalog_name = table.current ? '' : table.database;
+  // Always with the schema: a common table expression may have the same name.
+  reference.schema_name = table.schema;
+  reference.table_name = table.name;
+  if (lower(reference.alias) === lower(table.name)) reference.alias = '';
+}

@@ -1,0 +1,98 @@
+/**
+ * A second DuckDB of this process as the remote side. Counts what a worker would send: the rows,
+ * and the bytes of them as Arrow.
+ */
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { Encoder } from '../../exec/arrow/encode.js';
+import { typeText } from '../../exec/arrow/typeText.js';
+import type { RemoteRows, RemoteSource, Transfer } from '../../exec/hybrid/remote.js';
+import { OpenduckError } from '../../proto/errors.js';
+
+export class DuckdbRemote implements RemoteSource {
+  readonly instance: DuckDBInstance;
+  /** Everything that was asked by load(). */
+  readonly asked: string[] = [];
+  rowsSent = 0;
+  bytesSent = 0;
+  /** Called before a load; may throw, or wait. */
+  beforeLoad: ((sql: string, signal: AbortSignal | undefined) => Promise<void>) | undefined;
+
+  private constructor(instance: DuckDBInstance) {
+    this.instance = instance;
+  }
+
+  static async create(path = ':memory:'): Promise<DuckdbRemote> {
+    return new DuckdbRemote(await DuckDBInstance.create(path));
+  }
+
+  close(): void {
+    this.instance.closeSync();
+  }
+
+  async rows(sql: string, signal?: AbortSignal): Promise<RemoteRows> {
+    return this.#session(signal, async (connection) => {
+      const reader = await connection.runAndReadAll(sql);
+      return {
+        names: reader.columnNames(),
+        types: reader.columnTypes(),
+        rows: reader.getRows(),
+      };
+    });
+  }
+
+  async load(
+    sql: string,
+    connection: DuckDBConnection,
+    table: string,
+    signal?: AbortSignal,
+  ): Promise<Transfer> {
+    this.asked.push(sql);
+    await this.beforeLoad?.(sql, signal);
+    return this.#session(signal, async (remote) => {
+      const result = await remote.run(sql);
+      const [names, types] = [result.columnNames(), result.columnTypes()];
+      const columns = names.map(
+        (name, i) => `"${name.replaceAll('"', '""')}" ${typeText(types[i]!)}`,
+      );
+      await connection.run(`CREATE TEMP TABLE "${table}" (${columns.join(', ')})`);
+      const encoder = new Encoder(names, types, {
+        batchRows: 65_536,
+        dictionaries: true,
+        exact: true,
+      });
+      const appender = await connection.createAppender(table, null, 'temp');
+      let rows = 0;
+      for (const chunk of await result.fetchAllChunks()) {
+        if (chunk.rowCount === 0) continue;
+        rows += chunk.rowCount;
+        encoder.add(chunk);
+        appender.appendDataChunk(chunk);
+      }
+      appender.closeSync();
+      const bytes = encoder.take().length;
+      this.rowsSent += rows;
+      this.bytesSent += bytes;
+      return { rows, bytes };
+    });
+  }
+
+  async #session<T>(
+    signal: AbortSignal | undefined,
+    work: (connection: DuckDBConnection) => Promise<T>,
+  ): Promise<T> {
+    if (signal?.aborted) throw new OpenduckError('CANCELLED', 'cancelled');
+    const connection = await this.instance.connect();
+    const interrupt = (): void => connection.interrupt();
+    signal?.addEventListener('abort', interrupt);
+    try {
+      return await work(connection);
+    } catch (error) {
+      if (error instanceof OpenduckError) throw error;
+      if (signal?.aborted) throw new OpenduckError('CANCELLED', 'cancelled', { cause: error });
+      throw new OpenduckError('QUERY', (error as Error).message, { cause: error });
+    } finally {
+      signal?.removeEventListener('abort', interrupt);
+      connection.closeSync();
+    }
+  }
+}
