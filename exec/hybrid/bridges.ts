@@ -10,7 +10,7 @@ import { remoteText } from './remoteText.js';
 import { quoteName } from './sqlText.js';
 
 /** Answers that are fetched at a time. */
-const AT_A_TIME = 4;
+const AT_A_TIME = 1;
 
 export interface Bridge {
   readonly pull: Pull;
@@ -28,6 +28,7 @@ export interface Bridge {
 export async function planBridges(planning: Planning, text: string): Promise<Bridge[]> {
   const { local, scratch, pulls, options } = planning;
   const needed = await neededColumns(local, scratch, text, pulls);
+  await scratch.begin();
   const bridges: Bridge[] = [];
   for (const pull of pulls) {
     const found = needed.get(pull.name)!;

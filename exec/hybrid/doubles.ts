@@ -1,17 +1,7 @@
 /** DOUBLE constants would come back from their text as DECIMAL: they become casts of texts. */
-import { castTo } from './ast/build.js';
+import { castTo, textConstant } from './ast/build.js';
 import { type Ast, isNode } from './ast/node.js';
 import { isDoubleConstant } from './itemNames.js';
-
-export function textConstant(text: string): Ast {
-  return {
-    class: 'CONSTANT',
-    type: 'VALUE_CONSTANT',
-    alias: '',
-    query_location: 0,
-    value: { type: { id: 'VARCHAR', type_info: null }, is_null: false, value: text },
-  };
-}
 
 function exact(node: Ast): Ast {
   const { value } = node['value'] as Ast;

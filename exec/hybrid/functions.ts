@@ -1,10 +1,7 @@
-/**
- * Which functions give the same on both sides, whenever and wherever they run. Both databases are
- * asked: a macro of that name in one of them changes what the name means.
- */
-import type { DuckDBValue } from '@duckdb/node-api';
+/** Which functions give the same on both sides, whenever and wherever they run. */
 import { type Ast, isColumnRef, lower, nodes } from './ast/node.js';
-import { quoteText } from './sqlText.js';
+import type { Local } from './local.js';
+import { quoteName } from './sqlText.js';
 
 /** Functions of the session that DuckDB lists as consistent, and ones of the installation. */
 const SESSION = new Set([
@@ -36,7 +33,7 @@ function functionName(node: Ast): string | undefined {
   return lower(name);
 }
 
-export function functionNames(query: Ast): string[] {
+function functionNames(query: Ast): string[] {
   const names = new Set<string>();
   for (const node of nodes(query)) {
     const name = functionName(node);
@@ -45,30 +42,67 @@ export function functionNames(query: Ast): string[] {
   return [...names];
 }
 
-/** The question for both databases: each name with whether it may be pushed. */
-export function functionQuestion(names: readonly string[]): string {
-  const list = ['', ...names].map(quoteText).join(', ');
-  return `SELECT lower(function_name), bool_and(internal AND CASE
+/** The built-in functions that may be pushed. They are the same for every connection. */
+let builtIn: Promise<ReadonlySet<string>> | undefined;
+
+async function loadBuiltIn(local: Local): Promise<ReadonlySet<string>> {
+  const rows = await local.rows(`SELECT lower(function_name) FROM duckdb_functions()
+    WHERE internal GROUP BY ALL HAVING bool_and(CASE
       WHEN function_type IN ('scalar', 'aggregate') THEN stability = 'CONSISTENT'
       WHEN function_type = 'macro' THEN regexp_full_match(function_name, '${MACROS}')
-      ELSE function_type IN ('table', 'pragma') END)
-  FROM duckdb_functions() WHERE lower(function_name) IN (${list}) GROUP BY ALL`;
+      ELSE function_type IN ('table', 'pragma') END)`);
+  return new Set(rows.map(([name]) => String(name)).filter((name) => !SESSION.has(name)));
+}
+
+/** More arguments than any function or macro of a fixed number has. */
+const TOO_MANY = Array.from({ length: 41 }, () => 'NULL').join(', ');
+
+/** What DuckDB says of a call that no function takes. */
+async function complaint(local: Local, name: string): Promise<string> {
+  try {
+    await local.columns(`SELECT ${name}(${TOO_MANY})`);
+    return '';
+  } catch (error) {
+    if (local.signal?.aborted) throw error;
+    return (error as Error).message.split('\n', 1)[0]!.replaceAll('system.main.', '');
+  }
+}
+
+/** Whether a macro of the user's has taken the name. */
+async function isTaken(local: Local, name: string): Promise<boolean> {
+  const quoted = quoteName(name);
+  const says = await complaint(local, quoted);
+  if (!says.includes('Macro')) return false;
+  return says !== (await complaint(local, `system.main.${quoted}`));
 }
 
 export class Functions {
-  readonly #both: ReadonlySet<string>;
+  readonly #pushable: ReadonlySet<string>;
 
-  constructor(here: readonly (readonly DuckDBValue[])[], there: typeof here) {
-    const good = (rows: typeof here): string[] =>
-      rows.filter(([, pushable]) => pushable === true).map(([name]) => String(name));
-    const remote = new Set(good(there));
-    this.#both = new Set(good(here).filter((name) => remote.has(name) && !SESSION.has(name)));
+  private constructor(pushable: ReadonlySet<string>) {
+    this.#pushable = pushable;
+  }
+
+  /** Those that the query calls. Throws CANCELLED. */
+  static async of(query: Ast, local: Local): Promise<Functions> {
+    const names = functionNames(query);
+    if (names.length === 0) return new Functions(new Set());
+    builtIn ??= loadBuiltIn(local);
+    const known = await builtIn.catch((error: unknown) => {
+      builtIn = undefined;
+      throw error;
+    });
+    const pushable = new Set<string>();
+    for (const name of names) {
+      if (known.has(name) && !(await isTaken(local, name))) pushable.add(name);
+    }
+    return new Functions(pushable);
   }
 
   /** Why the node itself cannot be pushed; undefined when it can. */
   objection(node: Ast): string | undefined {
     const name = functionName(node);
-    if (name !== undefined && !ALWAYS.has(name) && !this.#both.has(name)) {
+    if (name !== undefined && !ALWAYS.has(name) && !this.#pushable.has(name)) {
       return `${name}() may differ between the two sides`;
     }
     if (isColumnRef(node) && node.column_names.length === 1) {
@@ -77,4 +111,12 @@ export class Functions {
     }
     return undefined;
   }
+}
+
+/** Names the built-in function, whatever macros the other side has. Changes the node. */
+export function qualifyFunction(node: Ast): void {
+  const name = functionName(node);
+  if (name === undefined || ALWAYS.has(name) || node['is_operator'] === true) return;
+  node['catalog'] = 'system';
+  node['schema'] = 'main';
 }

@@ -1,6 +1,7 @@
 /** The DuckDB of this process, in which statements are parsed, bound, planned and finished. */
 import type { DuckDBConnection, DuckDBResult, DuckDBValue } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { sameMeaning } from './ast/joins.js';
 import { parseAst, printAst } from './ast/json.js';
 import type { Ast } from './ast/node.js';
 import { type Column, columnOf } from './column.js';
@@ -58,6 +59,12 @@ export class Local {
     if (parsed['error'] === true) return { refused: String(parsed['error_message']) };
     const statements = parsed['statements'] as Ast[];
     return { queries: statements.map((statement) => statement['node'] as Ast) };
+  }
+
+  /** Whether DuckDB can write the query down: its text, read again, means the same. */
+  async isFaithful(node: Ast): Promise<boolean> {
+    const again = await this.serialize(await this.text(node));
+    return 'queries' in again && again.queries.length === 1 && sameMeaning(node, again.queries[0]!);
   }
 
   /** The SQL of a query. Throws QUERY when the tree is none. */

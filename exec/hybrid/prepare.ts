@@ -1,9 +1,10 @@
 /** From the tree of a query to the text that runs here and the bridges that it reads. */
 import { assert } from '../../proto/errors.js';
+import { normalizeJoins } from './ast/joins.js';
 import { type Ast, type BaseTable, isBaseTable, nodes } from './ast/node.js';
 import { NO_CTES } from './ast/scope.js';
 import { castDoubles } from './doubles.js';
-import { Functions, functionNames, functionQuestion } from './functions.js';
+import { Functions } from './functions.js';
 import { nameItems } from './itemNames.js';
 import type { Local } from './local.js';
 import { bindParameters, type Parameters } from './parameters.js';
@@ -48,14 +49,11 @@ export async function prepare(
   await nameItems(query, local);
   await bindParameters(query, parameters, local);
   castDoubles(query);
-  const names = functionNames(query);
-  const [functions, settings] = await Promise.all([
-    ask(functionQuestion(names)),
-    ask(SETTINGS_QUESTION),
-  ]);
-  const known = new Functions(await local.rows(functionQuestion(names)), functions.rows);
+  normalizeJoins(query);
+  const settings = await ask(SETTINGS_QUESTION);
   const options = { ...ALL_PARTS, ...request.planner };
-  const planning = new Planning(local, scratch, known, options);
+  const functions = await Functions.of(query, local);
+  const planning = new Planning(local, scratch, functions, options);
   const forwarded = forwardedSettings(await local.rows(SETTINGS_QUESTION), settings.rows);
   await makeShells(planning, query, found, remoteCatalog);
   const loadText: LoadText = async (sql) => {

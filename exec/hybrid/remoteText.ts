@@ -10,7 +10,7 @@ import { quoteName } from './sqlText.js';
 
 export interface RemoteText {
   readonly sql: string;
-  /** As `sql`, with the keys counted instead of listed. */
+  /** For people: functions as they were written, keys counted instead of listed. */
   readonly shown: string;
 }
 
@@ -21,18 +21,25 @@ export async function remoteText(
   keys: readonly Keys[],
 ): Promise<RemoteText> {
   const { local } = planning;
-  const query = planning.forRemote(pull.query);
-  if (pull.listed) keepItems(query, needed);
-  let sql = await local.text(query);
+  const queries = [true, false].map((qualified) => {
+    const query = planning.forRemote(pull.query, qualified);
+    if (pull.listed) keepItems(query, needed);
+    return query;
+  });
+  let [sql, shown] = (await local.texts(queries)) as [string, string];
   if (!pull.listed && (needed.includes(false) || (await hasTwins(local, pull)))) {
-    sql = keepColumns(sql, pull, needed);
+    [sql, shown] = [keepColumns(sql, pull, needed), keepColumns(shown, pull, needed)];
   }
-  if (keys.length === 0) return { sql, shown: sql };
-  const where = (conditions: readonly string[]): string =>
-    `SELECT * FROM (${sql}) AS q WHERE ${conditions.join(' AND ')}`;
+  if (keys.length === 0) return { sql, shown };
+  const where = (text: string, conditions: readonly string[]): string =>
+    `SELECT * FROM (${text}) AS q WHERE ${conditions.join(' AND ')}`;
+  const counted = keys.map(({ column, count }) => `${quoteName(column)} IN (${count} keys)`);
   return {
-    sql: where(keys.map(({ condition }) => condition)),
-    shown: where(keys.map(({ column, count }) => `${quoteName(column)} IN (${count} keys)`)),
+    sql: where(
+      sql,
+      keys.map(({ condition }) => condition),
+    ),
+    shown: where(shown, counted),
   };
 }
 

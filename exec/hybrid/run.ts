@@ -42,7 +42,6 @@ export async function runHybrid(sql: string, request: HybridRequest): Promise<Hy
     await scratch.dispose();
   };
   try {
-    await scratch.begin();
     const parsed = await local.serialize(sql);
     if (!('queries' in parsed)) throw local.failure(new Error(parsed.refused));
     const prepared = await prepare(parsed.queries[0]!, local, scratch, request);
@@ -61,7 +60,7 @@ export async function runHybrid(sql: string, request: HybridRequest): Promise<Hy
   }
 }
 
-function report({ pull, shown, sql, keys, transfer }: Bridge): BridgeReport[] {
+function report({ pull, shown, keys, transfer }: Bridge): BridgeReport[] {
   const estimates = pull.tables.map(({ estimatedRows }) => estimatedRows);
   const estimatedRows = pull.tables.length === 1 ? estimates[0] : undefined;
   const { rows = 0, bytes = 0 } = transfer ?? {};
@@ -77,7 +76,7 @@ function report({ pull, shown, sql, keys, transfer }: Bridge): BridgeReport[] {
     {
       direction: 'remote to local',
       table: pull.label,
-      sql: keys.length === 0 ? sql : shown,
+      sql: shown,
       estimatedRows,
       rows,
       bytes,

@@ -5,11 +5,11 @@ import { quoteName } from './sqlText.js';
 
 let runs = 0;
 
-const PLANNING_SETTINGS: readonly (readonly [string, string])[] = [
-  // Empty tables must not be taken for ones that stay empty.
-  ['disabled_optimizers', 'statistics_propagation,compressed_materialization,late_materialization'],
-  ['explain_output', 'physical_only'],
-];
+/** Optimizers that take empty tables for ones that stay empty. */
+const MISLED = ['statistics_propagation', 'compressed_materialization', 'late_materialization'];
+
+/** DuckDB's list of disabled optimizers belongs to the whole process: one plan at a time. */
+let planningTurn: Promise<void> = Promise.resolve();
 
 export class Scratch {
   readonly #local: Local;
@@ -22,16 +22,18 @@ export class Scratch {
     this.#local = local;
   }
 
-  /** Begins a transaction, so that planning and running see the same; not within the caller's. */
+  /** Begins a transaction, so that keys and answer are of one time; not within the caller's. */
   async begin(): Promise<void> {
-    const ids: string[] = [];
-    for (const _ of [1, 2]) {
-      const [[id] = []] = await this.#local.rows('SELECT txid_current()');
-      ids.push(String(id));
-    }
-    if (ids[0] === ids[1]) return;
+    if (await this.#inTransaction()) return;
     await this.#local.run('BEGIN TRANSACTION');
     this.#owned = true;
+  }
+
+  /** Outside of one, every statement has an id of its own. */
+  async #inTransaction(): Promise<boolean> {
+    const [[first] = []] = await this.#local.rows('SELECT txid_current()');
+    const [[second] = []] = await this.#local.rows('SELECT txid_current()');
+    return first === second;
   }
 
   /** A name that nothing else has. */
@@ -60,35 +62,56 @@ export class Scratch {
     this.#made.push({ kind: 'TABLE', name });
   }
 
-  /** Runs `work` with the settings under which plans of empty tables tell the truth. */
-  async whilePlanning<T>(work: () => Promise<T>): Promise<T> {
-    const names = PLANNING_SETTINGS.map(([name]) => `'${name}'`).join(', ');
-    const before = await this.#local.rows(
-      `SELECT name, value FROM duckdb_settings() WHERE name IN (${names})`,
+  /** Runs `work` while plans of empty tables tell the truth. */
+  whilePlanning<T>(work: () => Promise<T>): Promise<T> {
+    const turn = planningTurn.then(() => this.#planning(work));
+    planningTurn = turn.then(
+      () => undefined,
+      () => undefined,
     );
-    for (const [name, value] of PLANNING_SETTINGS) {
-      await this.#local.run(`SET ${name} = '${value}'`);
-    }
+    return turn;
+  }
+
+  async #planning<T>(work: () => Promise<T>): Promise<T> {
+    const before = await this.#local.rows(
+      `SELECT name, value FROM duckdb_settings() WHERE name IN ('disabled_optimizers',
+        'explain_output')`,
+    );
+    const settings = new Map(before.map(([name, value]) => [String(name), String(value ?? '')]));
+    const disabled = settings.get('disabled_optimizers') || undefined;
+    const off = [...(disabled === undefined ? [] : [disabled]), ...MISLED].join(',');
+    const output = settings.get('explain_output');
     try {
+      await this.#local.run(
+        `SET disabled_optimizers = '${off}'; SET SESSION explain_output = 'physical_only'`,
+      );
       return await work();
     } finally {
-      for (const [name, value] of before) {
-        await this.#local.connection.run(`SET ${name} = '${String(value)}'`).catch(() => undefined);
-      }
+      const { connection } = this.#local;
+      const back = `SET disabled_optimizers = '${disabled ?? ''}';
+        SET SESSION explain_output = '${output}'`;
+      await connection
+        .run(back)
+        .catch(() => connection.run(back))
+        .catch(() => undefined);
     }
   }
 
-  /** Drops what was made and ends the transaction, also after errors. Never throws. */
+  /** Ends the transaction and drops what was made, also after errors. Never throws. */
   async dispose(): Promise<void> {
     const { connection } = this.#local;
-    let clean = true;
-    for (const { kind, name } of this.#made.splice(0).reverse()) {
-      await connection.run(`DROP ${kind} IF EXISTS temp.${quoteName(name)}`).catch(() => {
-        clean = false;
-      });
-    }
-    if (!this.#owned) return;
+    const attempt = (sql: string): Promise<boolean> =>
+      connection.run(sql).then(
+        () => true,
+        () => false,
+      );
+    if (this.#owned && !(await attempt('COMMIT'))) await attempt('ROLLBACK');
     this.#owned = false;
-    await connection.run(clean ? 'COMMIT' : 'ROLLBACK').catch(() => connection.run('ROLLBACK'));
+    const drops = this.#made
+      .splice(0)
+      .reverse()
+      .map(({ kind, name }) => `DROP ${kind} IF EXISTS temp.${quoteName(name)}`);
+    if (await attempt(drops.join('; '))) return;
+    for (const drop of drops) await attempt(drop);
   }
 }

@@ -26,7 +26,7 @@ function same(name: string, here: string, there: string): boolean {
   return name === 'TimeZone' && UTC_NAMES.has(a) && UTC_NAMES.has(b);
 }
 
-/** `SET …;` for each setting in which the sides differ; '' when there is none. */
+/** `SET SESSION …;` for each setting in which the sides differ; '' when there is none. */
 export function forwardedSettings(
   here: readonly (readonly DuckDBValue[])[],
   there: readonly (readonly DuckDBValue[])[],
@@ -36,13 +36,13 @@ export function forwardedSettings(
   for (const [key, setting] of here) {
     const [name, value] = [String(key), String(setting ?? '')];
     const other = remote.get(name) ?? DEFAULTS.get(name) ?? value;
-    if (!same(name, value, other)) text += `SET ${name} = ${quoteText(value)};\n`;
+    if (!same(name, value, other)) text += `SET SESSION ${name} = ${quoteText(value)};\n`;
   }
   for (const [name, value] of remote) {
     const unset = DEFAULTS.get(name);
     const isHere = here.some(([other]) => other === name);
     if (!isHere && unset !== undefined && !same(name, unset, value)) {
-      text += `SET ${name} = ${quoteText(unset)};\n`;
+      text += `SET SESSION ${name} = ${quoteText(unset)};\n`;
     }
   }
   return text;

@@ -60,7 +60,10 @@ export function constant(value: number): Ast {
   };
 }
 
-/** SELECT items FROM table WHERE condition; all columns unless told. */
+/** DuckDB crashes on a query without the node. */
+const EMPTY: TableRef = { type: 'EMPTY', alias: '', sample: null, query_location: 0 };
+
+/** SELECT items FROM table WHERE condition; all columns unless told, no table for null. */
 export function select(
   from: TableRef | null,
   items: Ast[] = [star()],
@@ -71,7 +74,7 @@ export function select(
     modifiers: [],
     cte_map: { map: [] },
     select_list: items,
-    from_table: from,
+    from_table: from ?? EMPTY,
     where_clause: where,
     group_expressions: [],
     group_sets: [],
@@ -137,5 +140,15 @@ export function castTo(child: Ast, id: string): Ast {
     child,
     cast_type: { id, type_info: null },
     try_cast: false,
+  };
+}
+
+export function textConstant(text: string): Ast {
+  return {
+    class: 'CONSTANT',
+    type: 'VALUE_CONSTANT',
+    alias: '',
+    query_location: 0,
+    value: { type: { id: 'VARCHAR', type_info: null }, is_null: false, value: text },
   };
 }

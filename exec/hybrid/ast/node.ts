@@ -47,7 +47,8 @@ export interface SelectNode extends Ast {
   modifiers: Ast[];
   cte_map: { map: Cte[] };
   select_list: Ast[];
-  from_table: TableRef | null;
+  /** `EMPTY` for a query without FROM. */
+  from_table: TableRef;
   where_clause: Ast | null;
   group_expressions: Ast[];
   having: Ast | null;

@@ -94,7 +94,7 @@ export class FromClause {
     node: SelectNode,
     scope: Scope,
   ): Promise<FromClause | undefined> {
-    if (node.from_table === null || node.from_table.type === 'EMPTY') return undefined;
+    if (node.from_table.type === 'EMPTY') return undefined;
     const from = new FromClause(planning, scope);
     const expressions: Ast[] = [];
     const flatten = (ref: TableRef): void => {

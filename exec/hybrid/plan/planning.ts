@@ -8,7 +8,7 @@ import {
   lower,
   nodes,
 } from '../ast/node.js';
-import type { Functions } from '../functions.js';
+import { type Functions, qualifyFunction } from '../functions.js';
 import type { Local } from '../local.js';
 import type { RemoteTable } from '../remoteTable.js';
 import type { Scratch } from '../scratch.js';
@@ -100,10 +100,14 @@ export class Planning {
     return added;
   }
 
-  /** A copy for the remote side: shells are called by the names that they have there. */
-  forRemote(query: Ast): Ast {
+  /**
+   * A copy for the remote side: shells are called by the names that they have there, functions by
+   * names that no macro can take when `qualified`.
+   */
+  forRemote(query: Ast, qualified: boolean): Ast {
     const copy = cloneAst(query);
     for (const node of nodes(copy)) {
+      if (qualified) qualifyFunction(node);
       const table = this.remoteOf(node);
       if (table !== undefined) rename(node as BaseTable, table);
     }

@@ -88,9 +88,7 @@ export class Rewriter {
     // Closed subqueries go first: they can no longer hide names from the join groups.
     if (this.#options.subtrees) await this.#closedSubqueries(expressions, scope);
     const facts = await this.#facts(node, scope);
-    if (node.from_table !== null) {
-      node.from_table = await this.#from(node.from_table, scope, facts);
-    }
+    node.from_table = await this.#from(node.from_table, scope, facts);
     for (const expression of [node.select_list, node.where_clause, ...expressions.slice(2)]) {
       await this.#expressions(expression, scope);
     }
