@@ -22,6 +22,8 @@ export interface Bridge {
   readonly keys: readonly Keys[];
   /** Once it was fetched. */
   transfer?: Transfer;
+  /** The table with the rows, once it was fetched. */
+  loaded?: string;
 }
 
 /** Plans the fetching of everything that `text` reads. Throws QUERY, CANCELLED. */
@@ -74,6 +76,7 @@ export async function loadBridges(
       const transfer = await remote.load(settings + sql, planning.local.connection, name, either);
       for (const [i, bridge] of users.entries()) {
         bridge.transfer = i === 0 ? transfer : { rows: transfer.rows, bytes: 0 };
+        bridge.loaded = name;
         await show(planning, bridge, name);
       }
     }

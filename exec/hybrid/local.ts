@@ -5,6 +5,7 @@ import { sameMeaning } from './ast/joins.js';
 import { parseAst, printAst } from './ast/json.js';
 import type { Ast } from './ast/node.js';
 import { type Column, columnOf } from './column.js';
+import type { Parameters } from './parameters.js';
 
 /** A query as a tree; why there is none, when DuckDB serializes no statement of its kind. */
 export type Serialized = { readonly queries: Ast[] } | { readonly refused: string };
@@ -49,8 +50,15 @@ export class Local {
   }
 
   /** Rows come as they are fetched. Throws QUERY, CANCELLED. */
-  stream(sql: string): Promise<DuckDBResult> {
-    return this.#guarded(() => this.connection.stream(sql));
+  stream(sql: string, values?: Parameters): Promise<DuckDBResult> {
+    return this.#guarded(() =>
+      this.connection.stream(sql, values as DuckDBValue[] | Record<string, DuckDBValue>),
+    );
+  }
+
+  /** Runs to the end before it returns. Throws QUERY, CANCELLED. */
+  finish(sql: string): Promise<DuckDBResult> {
+    return this.#guarded(() => this.connection.run(sql));
   }
 
   async serialize(sql: string): Promise<Serialized> {

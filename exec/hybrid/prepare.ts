@@ -34,22 +34,26 @@ export interface Prepared {
   readonly settings: string;
 }
 
-/** undefined when the query needs nothing of the remote side. Changes the tree. */
+/**
+ * `local` when the query needs nothing of the remote side, `unfaithful` when DuckDB would write it
+ * down as another one. Changes the tree.
+ */
 export async function prepare(
   query: Ast,
   local: Local,
   scratch: Scratch,
   request: Request,
-): Promise<Prepared | undefined> {
+): Promise<Prepared | 'local' | 'unfaithful'> {
   const { remote, remoteCatalog, parameters = [] } = request;
   const ask = (sql: string): Promise<RemoteRows> => remote.rows(sql, local.signal);
+  normalizeJoins(query);
   const references = await foreignReferences(query, local);
   const found = await findRemote(references, ask, remoteCatalog);
-  if (found.length === 0 && !hasHints(query)) return undefined;
+  if (found.length === 0 && !hasHints(query)) return 'local';
   await nameItems(query, local);
   await bindParameters(query, parameters, local);
   castDoubles(query);
-  normalizeJoins(query);
+  if (!(await local.isFaithful(query))) return 'unfaithful';
   const settings = await ask(SETTINGS_QUESTION);
   const options = { ...ALL_PARTS, ...request.planner };
   const functions = await Functions.of(query, local);

@@ -20,7 +20,7 @@ function nameOf(table: BaseTable): TableName {
   return { catalog: table.catalog_name, schema: table.schema_name, name: table.table_name };
 }
 
-function keyOf({ catalog, schema, name }: TableName): string {
+export function nameKey({ catalog, schema, name }: TableName): string {
   return lower(JSON.stringify([catalog, schema, name]));
 }
 
@@ -31,15 +31,20 @@ function sqlOf({ catalog, schema, name }: TableName): string {
     .join('.');
 }
 
+/** Whether DuckDB finds a table, view or file of that name in this process. Throws CANCELLED. */
+export async function isLocalName(local: Local, name: TableName): Promise<boolean> {
+  return (await local.columnsIfBound(`SELECT * FROM ${sqlOf(name)}`)) !== undefined;
+}
+
 /** The references whose names mean nothing in this process. */
 export async function foreignReferences(query: Ast, local: Local): Promise<BaseTable[]> {
   const known = new Map<string, boolean>();
   const foreign: BaseTable[] = [];
   for (const reference of baseTables(query)) {
     const name = nameOf(reference);
-    const key = keyOf(name);
+    const key = nameKey(name);
     if (!known.has(key)) {
-      known.set(key, (await local.columnsIfBound(`SELECT * FROM ${sqlOf(name)}`)) !== undefined);
+      known.set(key, await isLocalName(local, name));
     }
     if (known.get(key) === false) foreign.push(reference);
   }

@@ -1,85 +1,119 @@
-/** Runs statements over local and remote tables. */
+/** The steps of one statement: planned, loaded, run, and everything dropped. */
 import type { DuckDBConnection, DuckDBResult } from '@duckdb/node-api';
+import { OpenduckError } from '../../proto/errors.js';
 import { type Bridge, loadBridges, planBridges } from './bridges.js';
 import { Local } from './local.js';
-import { prepare, type Request } from './prepare.js';
+import { parameterTexts } from './parameters.js';
+import { type Prepared, prepare, type Request } from './prepare.js';
 import { Scratch } from './scratch.js';
+import { forwardedSettings, SETTINGS_QUESTION } from './settings.js';
+import { insertParameters, namedTables, type Statement } from './statement.js';
+import { pullWhole, resolveNames } from './wholeTables.js';
 
-export interface HybridRequest extends Request {
+export interface RunRequest extends Request {
   readonly local: DuckDBConnection;
   readonly signal?: AbortSignal;
 }
 
-/** One crossing between the sides. */
-export interface BridgeReport {
-  readonly direction: 'remote to local' | 'local to remote';
-  /** What was moved: `table lineitem`, `join of a, b`, `keys of a`. */
-  readonly table: string;
-  readonly sql: string;
-  readonly estimatedRows: number | undefined;
-  readonly rows: number;
-  readonly bytes: number;
+/** What is left to do once the bridges are planned. */
+export interface Planned {
+  readonly prepared: Pick<Prepared, 'planning' | 'settings'>;
+  readonly bridges: Bridge[];
+  /** The statement as it runs here. */
+  readonly text: string;
 }
 
-export interface HybridResult {
-  /** Streams; to be read before dispose(). */
-  readonly result: DuckDBResult;
-  readonly bridges: readonly BridgeReport[];
-  /** Why something was not done on the remote side. */
-  readonly notes: readonly string[];
-  /** Drops everything temporary. Must be called, whatever became of the result; never throws. */
-  dispose(): Promise<void>;
-}
+const NO_PUSHING = { subtrees: false, joinGroups: false, conditions: false, semiJoins: false };
 
-export async function runHybrid(sql: string, request: HybridRequest): Promise<HybridResult> {
-  const { local: connection, signal, remote } = request;
-  const local = new Local(connection, signal);
-  const scratch = new Scratch(local);
-  const interrupt = (): void => connection.interrupt();
-  signal?.addEventListener('abort', interrupt);
-  const dispose = async (): Promise<void> => {
-    signal?.removeEventListener('abort', interrupt);
-    await scratch.dispose();
-  };
-  try {
-    const parsed = await local.serialize(sql);
-    if (!('queries' in parsed)) throw local.failure(new Error(parsed.refused));
-    const prepared = await prepare(parsed.queries[0]!, local, scratch, request);
-    if (prepared === undefined) {
-      const result = await local.stream(sql);
-      return { result, bridges: [], notes: [], dispose };
+export class HybridRun {
+  readonly local: Local;
+  readonly scratch: Scratch;
+  readonly request: RunRequest;
+  readonly #interrupt: () => void;
+
+  constructor(request: RunRequest) {
+    this.request = request;
+    this.local = new Local(request.local, request.signal);
+    this.scratch = new Scratch(this.local);
+    this.#interrupt = () => request.local.interrupt();
+    request.signal?.addEventListener('abort', this.#interrupt);
+  }
+
+  async dispose(): Promise<void> {
+    this.request.signal?.removeEventListener('abort', this.#interrupt);
+    await this.scratch.dispose();
+  }
+
+  /** undefined when everything the statement needs is here. */
+  async plan(statement: Statement, planner = this.request.planner): Promise<Planned | undefined> {
+    const { prefix, query, suffix } = statement;
+    const { local, scratch, request } = this;
+    const parsed = query === '' ? undefined : await local.serialize(query);
+    if (parsed !== undefined && 'queries' in parsed && parsed.queries.length === 1) {
+      const own = planner === undefined ? request : { ...request, planner };
+      const prepared = await prepare(parsed.queries[0]!, local, scratch, own);
+      if (prepared === 'local') return undefined;
+      if (prepared !== 'unfaithful') {
+        const bridges = await planBridges(prepared.planning, prepared.text);
+        return { prepared, bridges, text: prefix + prepared.text + suffix };
+      }
     }
-    const { planning, text, settings } = prepared;
-    const bridges = await planBridges(planning, text);
-    await loadBridges(planning, bridges, remote, settings);
-    const result = await local.stream(text);
-    return { result, bridges: bridges.flatMap(report), notes: planning.notes, dispose };
-  } catch (error) {
-    await dispose();
-    throw error;
+    return this.#planWhole(prefix + query + suffix);
+  }
+
+  async #planWhole(written: string): Promise<Planned | undefined> {
+    const { local, scratch, request } = this;
+    const { remote, remoteCatalog, parameters } = request;
+    let text = written;
+    if (parameters !== undefined) {
+      text = insertParameters(text, await parameterTexts(parameters, local));
+    }
+    const named = await resolveNames(local, namedTables(text), remote, remoteCatalog);
+    if (named.remote.size === 0) return undefined;
+    const { planning, bridges } = await pullWhole(local, scratch, named.remote);
+    planning.note('whole tables are fetched: DuckDB cannot rewrite a statement of this kind');
+    return { prepared: { planning, settings: await this.settings() }, bridges, text };
+  }
+
+  async settings(): Promise<string> {
+    const there = await this.request.remote.rows(SETTINGS_QUESTION, this.local.signal);
+    return forwardedSettings(await this.local.rows(SETTINGS_QUESTION), there.rows);
+  }
+
+  /** The statement with its bridges loaded. */
+  async load(statement: Statement): Promise<Planned | undefined> {
+    const planned = await this.plan(statement);
+    if (planned === undefined) return undefined;
+    try {
+      await this.#load(planned);
+      return planned;
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      // The other side does not know what this one knows: it gets nothing but plain reads.
+      await this.scratch.dispose();
+      const plain = await this.plan(statement, { ...this.request.planner, ...NO_PUSHING });
+      if (plain === undefined) throw error;
+      plain.prepared.planning.note(`nothing is pushed: ${(error as Error).message}`);
+      await this.#load(plain);
+      return plain;
+    }
+  }
+
+  async #load({ prepared, bridges }: Planned): Promise<void> {
+    await loadBridges(prepared.planning, bridges, this.request.remote, prepared.settings);
+  }
+
+  /** Sends the text as it stands; its answer is read from here. */
+  async send(text: string): Promise<DuckDBResult> {
+    const { local, scratch, request } = this;
+    const name = scratch.name('d');
+    scratch.expect(name);
+    await request.remote.load((await this.settings()) + text, local.connection, name, local.signal);
+    return local.stream(`SELECT * FROM temp.${name}`);
   }
 }
 
-function report({ pull, shown, keys, transfer }: Bridge): BridgeReport[] {
-  const estimates = pull.tables.map(({ estimatedRows }) => estimatedRows);
-  const estimatedRows = pull.tables.length === 1 ? estimates[0] : undefined;
-  const { rows = 0, bytes = 0 } = transfer ?? {};
-  return [
-    ...keys.map(({ source, count, condition }) => ({
-      direction: 'local to remote' as const,
-      table: `keys of ${source}`,
-      sql: condition.slice(0, 200),
-      estimatedRows: undefined,
-      rows: count,
-      bytes: Buffer.byteLength(condition),
-    })),
-    {
-      direction: 'remote to local',
-      table: pull.label,
-      sql: shown,
-      estimatedRows,
-      rows,
-      bytes,
-    },
-  ];
+function isRefused(error: unknown): boolean {
+  if (!(error instanceof OpenduckError) || error.code !== 'QUERY') return false;
+  return /^(Catalog|Binder|Parser|Not implemented) Error/.test(error.message);
 }

@@ -15,6 +15,7 @@ export class Scratch {
   readonly #local: Local;
   readonly #prefix = `__openduck_${++runs}_`;
   readonly #made: { kind: 'TABLE' | 'VIEW'; name: string }[] = [];
+  readonly #attached = new Set<string>();
   #count = 0;
   #owned = false;
 
@@ -57,6 +58,13 @@ export class Scratch {
     if (!this.#made.some((made) => made.name === name)) this.#made.push({ kind: 'VIEW', name });
   }
 
+  /** A database in memory of that name; nothing when it is one of ours already. */
+  async attach(name: string): Promise<void> {
+    if (this.#attached.has(name.toLowerCase())) return;
+    await this.#local.run(`ATTACH ':memory:' AS ${quoteName(name)}`);
+    this.#attached.add(name.toLowerCase());
+  }
+
   /** A table of that name is being made by somebody else. */
   expect(name: string): void {
     this.#made.push({ kind: 'TABLE', name });
@@ -97,6 +105,13 @@ export class Scratch {
     }
   }
 
+  /** Makes what was written last. Throws QUERY when DuckDB refuses it. */
+  async commit(): Promise<void> {
+    if (!this.#owned) return;
+    await this.#local.run('COMMIT');
+    this.#owned = false;
+  }
+
   /** Ends the transaction and drops what was made, also after errors. Never throws. */
   async dispose(): Promise<void> {
     const { connection } = this.#local;
@@ -107,6 +122,8 @@ export class Scratch {
       );
     if (this.#owned && !(await attempt('COMMIT'))) await attempt('ROLLBACK');
     this.#owned = false;
+    for (const name of this.#attached) await attempt(`DETACH ${quoteName(name)}`);
+    this.#attached.clear();
     const drops = this.#made
       .splice(0)
       .reverse()

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { writeSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import { runHybrid } from '../../exec/hybrid/run.js';
+import { runHybrid } from '../../exec/hybrid/hybrid.js';
 import { seededRandom, testSeed } from '../harness/seeds.js';
 import { DuckdbRemote } from './duckdbRemote.js';
 import { type Answer, answerOf } from './hybridCompare.js';

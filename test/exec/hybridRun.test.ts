@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import { type HybridRequest, runHybrid } from '../../exec/hybrid/run.js';
+import { type HybridRequest, runHybrid } from '../../exec/hybrid/hybrid.js';
 import { DuckdbRemote } from './duckdbRemote.js';
 
 let instance: DuckDBInstance;
