@@ -18,13 +18,14 @@ export async function beginCheckedStream(connection: DuckDBConnection): Promise<
  */
 export async function endCheckedStream(connection: DuckDBConnection): Promise<boolean> {
   try {
-    await connection.run('SELECT 1');
-  } catch {
+    // One call: the first statement fails when the stream has.
+    await connection.run('SELECT 1; COMMIT');
+    return true;
+  } catch (error) {
     await connection.run('ROLLBACK').catch(() => {}); // DuckDB may have done it
-    return false;
+    if (/transaction is aborted/.test(String(error))) return false;
+    throw error;
   }
-  await connection.run('COMMIT');
-  return true;
 }
 
 /**

@@ -33,7 +33,10 @@ export class BenchMount {
   }
 
   /** With `profileDir`, the daemon writes a CPU profile there when it ends in order. */
-  static async create(profileDir: string | undefined): Promise<BenchMount> {
+  static async create(
+    profileDir: string | undefined,
+    flags: readonly string[] = [],
+  ): Promise<BenchMount> {
     const gcFile = join(tempParent, `${tempPrefix}gc-${gcFiles++}.json`);
     const modules = profileDir === undefined ? [GC_WATCHER] : [GC_WATCHER, PROFILER];
     const env = {
@@ -41,7 +44,7 @@ export class BenchMount {
       BENCH_GC_FILE: gcFile,
       ...(profileDir !== undefined && { BENCH_PROFILE_DIR: profileDir }),
     };
-    const mount = new BenchMount(await MountFixture.prepare({ env }), gcFile);
+    const mount = new BenchMount(await MountFixture.prepare({ env, flags }), gcFile);
     await mount.#start();
     return mount;
   }

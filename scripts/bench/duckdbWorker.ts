@@ -64,6 +64,11 @@ export class DuckdbWorker {
     return this.#ask({ op: 'visit', path, config, sql, times, forMs });
   }
 
+  /** Fetches the whole result, in this process's DuckDB. */
+  fetch(sql: string): Promise<Done> {
+    return this.#ask({ op: 'fetch', sql });
+  }
+
   startWriting(statement: string, pauseMs: number, checkpointEvery: number): Promise<Done> {
     return this.#ask({ op: 'startWriting', statement, pauseMs, checkpointEvery });
   }

@@ -1,7 +1,7 @@
 /** What a benchmark is made of: items of work, each of which fills some rows of the table. */
 import type { Side, Stage } from './stage.js';
 
-export type Unit = 'ms' | 's' | '/s' | 'MB' | 's/GB';
+export type Unit = 'ms' | 's' | '/s' | 'Mrow/s' | 'MB/s' | 'MB' | 's/GB';
 
 /** `ratio` bounds value ÷ baseline, `value` the value itself; both the median of all rounds. */
 export type Target =

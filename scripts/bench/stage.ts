@@ -115,8 +115,11 @@ export class Stage {
   }
 
   /** A mount for one round of work that writes much; nothing of it stays on the disk. */
-  async withFreshMount<T>(work: (mount: BenchMount) => Promise<T>): Promise<T> {
-    const fresh = await BenchMount.create(this.#profileDir);
+  async withFreshMount<T>(
+    work: (mount: BenchMount) => Promise<T>,
+    flags: readonly string[] = [],
+  ): Promise<T> {
+    const fresh = await BenchMount.create(this.#profileDir, flags);
     try {
       const result = await work(fresh);
       this.#otherPeak = Math.max(this.#otherPeak, await fresh.peakBytes());

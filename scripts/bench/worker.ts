@@ -1,8 +1,9 @@
 /**
  * The process behind DuckdbWorker: stock DuckDB that times its own work, so that the way of the
- * request and of the answer is not part of any figure. It knows nothing of openduck-fuse.
+ * request and of the answer is not part of any figure. It knows nothing of mounts.
  */
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { checkedChunks } from '../../exec/duckdb/checkedStream.js';
 
 export type Config = Readonly<Record<string, string>>;
 
@@ -27,6 +28,8 @@ export type Work =
       readonly pauseMs: number;
       readonly checkpointEvery: number;
     }
+  /** Fetches the whole result of `sql`, and looks at nothing of it. */
+  | { readonly op: 'fetch'; readonly sql: string }
   | { readonly op: 'stopWriting' };
 
 export interface Done {
@@ -94,6 +97,13 @@ async function visit(work: Work & { op: 'visit' }, ms: number[]): Promise<string
   return rows;
 }
 
+async function fetch(sql: string): Promise<string> {
+  let rows = 0;
+  const open = () => connected().stream(sql);
+  for await (const chunk of checkedChunks(connected(), open)) rows += chunk.rowCount;
+  return String(rows);
+}
+
 function startWriting(work: Work & { op: 'startWriting' }): void {
   const state = { stop: false };
   const loop = async (): Promise<number> => {
@@ -138,6 +148,8 @@ async function perform(work: Work, ms: number[]): Promise<string> {
     }
     case 'visit':
       return visit(work, ms);
+    case 'fetch':
+      return timed(ms, () => fetch(work.sql));
     case 'startWriting':
       startWriting(work);
       return '';

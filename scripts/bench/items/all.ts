@@ -8,6 +8,7 @@ import { mixedItem } from './mixed.js';
 import { openBesideItem } from './openBeside.js';
 import { queriesItem } from './queries.js';
 import { readersItem } from './readers.js';
+import { remoteItem } from './remote.js';
 import { scanItems } from './scans.js';
 import { snapshotsItem } from './snapshots.js';
 import { spillItem } from './spill.js';
@@ -24,5 +25,6 @@ export const ITEMS: readonly Item[] = [
   openBesideItem,
   snapshotsItem,
   readersItem,
+  remoteItem,
   memoryItem,
 ];
