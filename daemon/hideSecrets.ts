@@ -7,7 +7,9 @@ import { environmentName } from './settingSources.js';
 
 /** What takes the arguments' place in the list of processes. */
 const TITLE = 'openduck-fuse';
-const SECRET_VARIABLES = ['metadata', 'token', 'gateway-token', 'worker-token'].map(environmentName);
+const SECRET_VARIABLES = ['metadata', 'token', 'gateway-token', 'worker-token'].map(
+  environmentName,
+);
 const TOKEN_FLAG = /^--(gateway-|worker-)?token(=|$)/;
 const TOKEN_IN_URL = /^(--endpoint=)?(openduck|od):.*[?&]token=/i;
 

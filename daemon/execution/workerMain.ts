@@ -12,6 +12,7 @@ import { type InstanceSettings, openInstance } from '../../exec/worker/instance.
 import { InstancePool } from '../../exec/worker/instancePool.js';
 import { Registration } from '../../exec/worker/registration.js';
 import { Worker } from '../../exec/worker/worker.js';
+import { OPEN_DATABASES } from '../../exec/worker/writer.js';
 import { type StartWriter, WriterLink } from '../../exec/worker/writerLink.js';
 import { type Logger, systemClock, systemRandom, uuidV7 } from '../../proto/ports.js';
 import { createLogger } from '../logging.js';
@@ -50,7 +51,9 @@ function writerOf(config: WorkerConfig, logger: Logger): WriterLink | undefined 
     const token = systemRandom.bytes(16).toString('hex');
     // A name of its own: what a killed one listened on stays.
     const socketPath = `${workDirectory}/writer-${token.slice(0, 8)}.sock`;
-    const instance = instanceSettings(config);
+    const share = instanceSettings(config);
+    const memoryBytes = Math.floor(share.memoryBytes / OPEN_DATABASES);
+    const instance = { ...share, memoryBytes };
     const child = await startChild({
       program: WRITER_PROGRAM,
       config: { mountpoint, socketPath, token, instance, logLevel } satisfies WriterConfig,

@@ -20,27 +20,36 @@ const LINGER_MS = 200;
 /** Then others get their turn, even if there is more to write. */
 const LONGEST_HOLD_MS = 2_000;
 const MAX_QUEUE = 1_000;
+/** Databases that are open at a time: each takes memory. */
+export const OPEN_DATABASES = 4;
 
 export interface WriterOptions {
   readonly source: DatabaseSource;
+  /** Of each of OPEN_DATABASES. */
   readonly instance: InstanceSettings;
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+const NEVER = new AbortController().signal;
 
 /** One database: executions one after the other. */
 class DatabaseWriter {
   readonly #name: string;
   readonly #options: WriterOptions;
   readonly #number: number;
+  /** Of all databases. */
+  readonly #places: Admission;
   readonly #turns = new Admission({ running: 1, waiting: MAX_QUEUE });
   /** Open for writing, or waiting for the lock. */
   #open: Promise<DuckDBInstance> | undefined;
   #openSince: MonotonicTime | undefined;
+  #leavePlace: () => void = () => {};
   #cancelClose: () => void = () => {};
 
-  constructor(name: string, number: number, options: WriterOptions) {
+  constructor(name: string, number: number, places: Admission, options: WriterOptions) {
     this.#name = name;
+    this.#places = places;
     this.#number = number;
     this.#options = options;
   }
@@ -73,11 +82,13 @@ class DatabaseWriter {
     const { source, instance: settings, clock } = this.#options;
     const path = source.path(this.#name, undefined);
     try {
+      this.#leavePlace = await this.#places.enter(NEVER);
       const instance = await openInstance(path, 'READ_WRITE', this.#number, settings);
       this.#openSince = clock.monotonic();
       return instance;
     } catch (error) {
       this.#open = undefined;
+      this.#leavePlace();
       throw error;
     }
   }
@@ -122,12 +133,13 @@ class DatabaseWriter {
       this.#options.logger.warn(fields, 'a database could not be checkpointed; its WAL stays');
     }
     instance.closeSync();
+    this.#leavePlace();
   }
 
   /** When what runs is done. */
   async close(): Promise<void> {
     this.#cancelClose();
-    const leave = await this.#turns.enter(new AbortController().signal);
+    const leave = await this.#turns.enter(NEVER);
     await this.#close();
     leave();
   }
@@ -149,6 +161,7 @@ async function refuseOpenTransaction(connection: DuckDBConnection): Promise<void
 export class WriterService implements ExecutionHandlers {
   readonly #options: WriterOptions;
   readonly #executions = new Executions();
+  readonly #places = new Admission({ running: OPEN_DATABASES, waiting: MAX_QUEUE });
   /** Bounded by the databases that there are. */
   readonly #databases = new Map<string, DatabaseWriter>();
 
@@ -160,7 +173,7 @@ export class WriterService implements ExecutionHandlers {
     const { database, executionId, access, signal } = fragment;
     let writer = this.#databases.get(database);
     if (writer === undefined) {
-      writer = new DatabaseWriter(database, this.#databases.size + 1, this.#options);
+      writer = new DatabaseWriter(database, this.#databases.size + 1, this.#places, this.#options);
       this.#databases.set(database, writer);
     }
     const chosen = writer;

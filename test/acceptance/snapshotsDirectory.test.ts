@@ -28,6 +28,24 @@ import { acceptance, type Scene } from '../harness/scene.js';
 const FLAGS = ['--publish-interval', '1h', '--writer-wait', '0s'];
 const MANY = 2_000;
 
+/** The directory's size and time are those of the newest commit, also for who has an older one. */
+async function checkNewest(scene: Scene, mount: MountFixture, dir: string): Promise<void> {
+  const summary = await mount.database('x');
+  const before = await stat(dir);
+  assert.equal(before.size, summary.version);
+  const writer = scene.duckdb();
+  await writer.open(mount.path('other.duckdb'));
+  await writer.sql('CREATE TABLE t (i INTEGER)');
+  const otherDir = mount.path('.snapshots/other');
+  const [first, time] = [(await stat(otherDir)).size, Date.now()];
+  await writer.sql('INSERT INTO t VALUES (1)');
+  const second = await stat(otherDir);
+  assert.ok(second.size > first && second.mtimeMs >= time - 1000);
+  await writer.end();
+  await rm(mount.path('other.duckdb'));
+  assert.deepEqual(statOf(await stat(dir)), statOf(before), 'nothing happened to x');
+}
+
 const statOf = ({ ino, size, mode, uid, gid, mtimeMs }: Stats) => [
   ino,
   size,
@@ -113,6 +131,7 @@ acceptance('what .snapshots lists is what opens', { seconds: 90 }, async (scene)
   const writer = await threeSnapshots(scene, mount);
   const snapshots = await snapshotsOf(mount);
   const dir = mount.path('.snapshots/x');
+  await checkNewest(scene, mount, dir);
   assert.deepEqual((await readdir(mount.mountpoint)).sort(), ['x.duckdb', 'x.duckdb.wal']);
   assert.deepEqual(await readdir(mount.path('.snapshots')), ['x']);
   const refs = [...snapshots.map((s) => s.committedAt), 'before'];

@@ -13,6 +13,18 @@ import { WorkerMount } from '../harness/workerMount.js';
 
 const ENDLESS = 'SELECT count(*) FROM range(1000000000000)';
 
+/** Of the last writing half that the log tells of, once it works for the database. */
+async function writingProcess({ mount }: WorkerMount): Promise<number> {
+  for (let i = 0; i < 300; i++, await sleep(100)) {
+    const { databases } = await mount.status();
+    const last = /"writer":(\d+)(?![\s\S]*"writer":)/.exec(await mount.log())?.[1];
+    if (last !== undefined && databases.some(({ writer }) => writer?.pid === Number(last))) {
+      return Number(last);
+    }
+  }
+  throw new Error('nothing writes');
+}
+
 const chunk = (message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof ErrorChunk, String(error));
   assert.match(error.message, message);
@@ -198,6 +210,20 @@ acceptance(
   },
 );
 
+acceptance('many databases are written at a time', { seconds: 60 }, async (scene) => {
+  const worker = await WorkerMount.start(scene);
+  const names = Array.from({ length: 7 }, (_, i) => `d${i}`);
+  for (const name of names) await worker.create(name, 'CREATE TABLE t (i INTEGER)');
+  const client = worker.client();
+  const writes = names.flatMap((database) =>
+    [1, 2].map((i) => client.run(`INSERT INTO t VALUES (${i})`, { database })),
+  );
+  await Promise.all(writes);
+  for (const database of names) {
+    assert.equal(await client.value('SELECT sum(i) FROM t', { database }), 3n);
+  }
+});
+
 acceptance(
   'cancel, deadline, a client that goes away, too many',
   { seconds: 60 },
@@ -230,7 +256,7 @@ acceptance(
     assert.equal(await client.value('SELECT 6'), 6);
     const insert = client.run(`INSERT INTO t ${ENDLESS}`, { id: 'w' });
     const write = assert.rejects(insert, { code: status.CANCELLED });
-    await sleep(1500); // the writing half has to start
+    await writingProcess(worker);
     assert.equal(await client.cancel('w'), true);
     await write;
     assert.equal(await client.value('SELECT count(*) FROM t'), 1n);
@@ -256,9 +282,7 @@ acceptance('a worker that is killed does not touch the mount', { seconds: 90 }, 
 
   const insert = worker.client().run(`INSERT INTO t SELECT 3 FROM (${ENDLESS})`);
   const write = assert.rejects(insert, { code: status.INTERNAL });
-  await sleep(1500);
-  const pid = Number(/"writer":(\d+)(?![\s\S]*"writer":)/.exec(await worker.mount.log())?.[1]);
-  process.kill(pid, 'SIGKILL');
+  process.kill(await writingProcess(worker), 'SIGKILL');
   await write;
   await worker.client().run('INSERT INTO t VALUES (3)');
   assert.equal(await worker.client().value('SELECT sum(i) FROM t'), 6n);
