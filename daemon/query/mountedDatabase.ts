@@ -3,6 +3,7 @@
  * no worker runs. Reads see the newest commit or a snapshot; what changes something takes the
  * writer's turn.
  */
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { localFile } from '../../exec/client/localFiles.js';
@@ -70,7 +71,11 @@ class MountedSource implements QuerySource {
   async open(mode: 'READ_ONLY' | 'READ_WRITE'): Promise<void> {
     await this.close();
     try {
-      const instance = await DuckDBInstance.create(this.#path, { access_mode: mode });
+      const instance = await DuckDBInstance.create(this.#path, {
+        access_mode: mode,
+        // By itself DuckDB would put it beside the database, into the mount.
+        temp_directory: join(tmpdir(), `openduck-query-${process.pid}`),
+      });
       const connection = await instance.connect();
       this.#opened = { instance, connection };
       for (const path of this.#given.local) {

@@ -12,6 +12,17 @@ import { quoteName } from './localFiles.js';
 import type { ExecuteOptions } from './options.js';
 import { appendRows } from './rows.js';
 
+/** Nothing of a table that was not finished stays, if the connection's transaction still can. */
+async function forget(
+  loader: ArrowLoader | undefined,
+  connection: DuckDBConnection,
+  table: string,
+): Promise<void> {
+  if (loader === undefined) return;
+  loader.abandon();
+  await connection.run(`DROP TABLE IF EXISTS temp.${quoteName(table)}`).catch(() => {});
+}
+
 export class OneVersionSource implements RemoteSource {
   readonly #executions: Executions;
   readonly #options: ExecuteOptions;
@@ -37,7 +48,9 @@ export class OneVersionSource implements RemoteSource {
       });
     } else await this.#first;
     const onVersion = (version: string): void => {
-      if (isFirst) this.#at = version;
+      if (!isFirst) return;
+      this.#at = version;
+      this.#options.onVersion?.(version);
     };
     const options = { timeoutMs, signal: AbortSignal.any(signals), at: this.#at, onVersion };
     try {
@@ -82,8 +95,7 @@ export class OneVersionSource implements RemoteSource {
       loader.close();
       return { rows, bytes };
     } catch (error) {
-      loader?.abandon();
-      if (loader !== undefined) await connection.run(`DROP TABLE temp.${quoteName(table)}`);
+      await forget(loader, connection, table);
       throw error;
     }
   }

@@ -1,47 +1,44 @@
 /** Clients that have nothing of ours: grpcio and pyarrow. */
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { before } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type DuckdbServer, startDuckdbServer } from '../exec/duckdbServer.js';
-import { MAIN } from '../harness/mountFixture.js';
-import { type CommandResult, must, run } from '../harness/proc.js';
+import { type CommandResult, must, run, succeeded } from '../harness/proc.js';
 import { ensurePython, type Python } from '../harness/pythonModules.js';
-import { makeTempDir } from '../harness/testRun.js';
+import { acceptance, type Scene } from '../harness/scene.js';
+import { WorkerMount } from '../harness/workerMount.js';
 
 const PROGRAM = fileURLToPath(new URL('../../../docs/examples/python/query.py', import.meta.url));
 
-const root = await makeTempDir();
 let python: Python | string = 'not looked for yet';
-let source: DuckdbServer;
-
 before(
   async () => {
     python = await ensurePython();
-    source = await startDuckdbServer({
-      token: 'T',
-      setup: `CREATE TABLE t AS SELECT i::INT AS i, 'row ' || i AS s FROM range(100000) r(i)`,
-    });
   },
   { timeout: 900_000 },
 );
-after(async () => {
-  source?.stop();
-  await rm(root, { recursive: true });
-});
 
-function pythonOrSkip(t: TestContext): Python | undefined {
+function pythonOrSkip(scene: Scene): Python | undefined {
   if (typeof python !== 'string') return python;
-  t.skip(python);
+  scene.skip(python);
   return undefined;
 }
 
-test('the example in docs/ talks to a server', { timeout: 120_000 }, async (t) => {
-  const found = pythonOrSkip(t);
+async function startWorker(scene: Scene): Promise<WorkerMount> {
+  const worker = await WorkerMount.start(scene, ['--token', 'T']);
+  await worker.create(
+    'mydb',
+    `CREATE TABLE t AS SELECT i::INT AS i, 'row ' || i AS s FROM range(100000) r(i)`,
+  );
+  return worker;
+}
+
+acceptance('the example in docs/ talks to a worker', { seconds: 120 }, async (scene) => {
+  const found = pythonOrSkip(scene);
   if (found === undefined) return;
+  const worker = await startWorker(scene);
   const ask = (sql: string, database = 'mydb', token = 'T'): Promise<CommandResult> =>
-    run('python3', [PROGRAM, source.server.endpoint, database, sql], {
+    run('python3', [PROGRAM, worker.endpoint, database, sql], {
       // Settings of ours do not reach the processes of the tests by themselves.
       env: { ...found.env, OPENDUCK_TOKEN: token },
       timeoutMs: 60_000,
@@ -55,7 +52,7 @@ test('the example in docs/ talks to a server', { timeout: 120_000 }, async (t) =
   const wrong = await ask('SELECT nothing');
   assert.equal(wrong.code, 1);
   assert.match(wrong.stderr, /^query\.py: Binder Error: .*"nothing"/);
-  assert.match((await ask('SELECT 1', 'nope')).stderr, /NOT_FOUND: there is no database nope/);
+  assert.match((await ask('SELECT 1', 'nope')).stderr, /NOT_FOUND: there is no database 'nope'/);
   assert.match((await ask('SELECT 1', 'mydb', 'U')).stderr, /UNAUTHENTICATED/);
 });
 
@@ -80,14 +77,15 @@ print(table.num_rows, parquet.num_rows, table['i'].to_pylist() == list(range(500
       table['r'][2].as_py(), table['l'][0].as_py(), parquet['s'][4999].as_py())
 `;
 
-test('pyarrow reads what query writes', { timeout: 180_000 }, async (t) => {
-  const found = pythonOrSkip(t);
+acceptance('pyarrow reads what query writes', { seconds: 180 }, async (scene) => {
+  const found = pythonOrSkip(scene);
   if (found === undefined) return;
+  const worker = await startWorker(scene);
+  const root = await scene.tempDir();
   const files = { arrow: join(root, 'x.arrows'), parquet: join(root, 'x.parquet') };
   for (const [format, file] of Object.entries(files)) {
-    const words = ['query', TYPES, '--endpoint', source.server.endpoint, '--token', 'T'];
-    const output = ['--format', format, '--output', file];
-    await must(process.execPath, [MAIN, ...words, ...output], { timeoutMs: 60_000 });
+    const words = ['query', TYPES, '--token', 'T', '--format', format, '--output', file];
+    succeeded(await worker.mount.cli(words));
   }
   const read = ['-c', READ, files.arrow, files.parquet];
   const told = await must('python3', read, { env: found.env, timeoutMs: 60_000 });

@@ -63,6 +63,7 @@ acceptance(
       [['SELECT 1', '--database', 'nope'], 3, /no database 'nope'[\s\S]*There are: shop\./],
       [['SELECT 1', '--at', 'nope'], 3, /'shop' has no snapshot 'nope'/],
       [['SELECT 1', '--at', '../shop'], 3, /has no snapshot/],
+      [["SELECT if(i = 900000, error('boom'), i) FROM range(1000000) r(i)"], 1, /boom/],
       [['FROM range(1e12::BIGINT) WHERE range < 0', '--timeout', '1s'], 1, /not done in time/],
     ];
     for (const [words, code, message] of wrong) {
