@@ -106,13 +106,16 @@ async function execute(run: HybridRun, statement: Statement): Promise<Executed> 
     if (result !== undefined) return { result, ...nothing };
   }
   const planned = await run.load(statement);
+  const isQuery = statement.kind === 'query';
+  await scratch.begin(); // a stream that fails can only be told from one that is over in here
   if (planned === undefined) {
-    const { prefix, query, suffix } = statement;
-    const values = statement.kind === 'query' ? request.parameters : undefined;
-    return { result: await local.stream(prefix + query + suffix, values), ...nothing };
+    const text = statement.prefix + statement.query + statement.suffix;
+    if (isQuery) return { result: await local.stream(text, request.parameters), ...nothing };
+    const result = await local.finish(text);
+    await scratch.commit();
+    return { result, ...nothing };
   }
   const { bridges, text, prepared } = planned;
-  const isQuery = statement.kind === 'query';
   const result = await (isQuery ? local.stream(text) : local.finish(text));
   if (!isQuery) await scratch.commit();
   return { result, bridges: bridges.flatMap(reportOf), notes: prepared.planning.notes };
