@@ -1,17 +1,17 @@
 /**
  * The local half of a session: a DuckDB of its own in this process, with the files that were
- * attached. It is made when the first file comes.
+ * attached. It is made when the first file comes; from then on statements run here.
  */
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { uuidV7 } from '../../proto/ports.js';
+import type { Executions } from './executions.js';
+import { explainHybridStatement, type HybridCall, hybridPayloads } from './hybridStatement.js';
 import { localFile } from './localFiles.js';
-import type { ExecuteOptions } from './options.js';
-import type { Batch } from './rows.js';
-
-interface Local {
-  readonly instance: DuckDBInstance;
-  readonly connection: DuckDBConnection;
-}
+import type { ExecuteOptions, SessionSettings } from './options.js';
+import { OneVersionSource } from './remoteSource.js';
 
 /** What DuckDB said, as an error of ours. */
 function queryError(cause: unknown): OpenduckError {
@@ -21,40 +21,97 @@ function queryError(cause: unknown): OpenduckError {
 }
 
 export class LocalSide {
-  #local: Promise<Local> | undefined;
+  readonly #settings: SessionSettings;
+  readonly #executions: Executions;
+  readonly #running = new Map<string, AbortController>();
+  #instance: Promise<DuckDBInstance> | undefined;
 
-  get isUsed(): boolean {
-    return this.#local !== undefined;
+  constructor(settings: SessionSettings, executions: Executions) {
+    this.#settings = settings;
+    this.#executions = executions;
   }
 
+  get isUsed(): boolean {
+    return this.#instance !== undefined;
+  }
+
+  /** Ids of the statements that run here. */
+  get running(): readonly string[] {
+    return [...this.#running.keys()];
+  }
+
+  /** Throws USAGE, and QUERY with what DuckDB says of a file. */
   async attach(paths: readonly string[]): Promise<void> {
     const files = paths.map((path) => localFile(path, 'lasting'));
     if (files.length === 0) return;
-    this.#local ??= DuckDBInstance.create().then(async (instance) => ({
-      instance,
-      connection: await instance.connect(),
-    }));
-    const { connection } = await this.#local;
+    // By itself DuckDB would put what does not fit into memory into the working directory.
+    const spill = join(tmpdir(), `openduck-local-${process.pid}`);
+    this.#instance ??= DuckDBInstance.create(':memory:', { temp_directory: spill });
     try {
-      for (const { statement } of files) await connection.run(statement);
+      const connection = await (await this.#instance).connect();
+      try {
+        for (const { statement } of files) await connection.run(statement);
+      } finally {
+        connection.closeSync();
+      }
     } catch (error) {
       throw queryError(error);
     }
   }
 
-  // biome-ignore lint/correctness/useYield: replaced when the planner is there
-  async *stream(_sql: string, _options: ExecuteOptions): AsyncGenerator<Batch> {
-    throw new OpenduckError('UNSUPPORTED', 'hybrid statements are not there yet');
+  /** `work` with a connection of its own, until the statement is cancelled or its time is over. */
+  async *#statement<T>(
+    options: ExecuteOptions,
+    work: (call: HybridCall) => AsyncGenerator<T>,
+  ): AsyncGenerator<T> {
+    const { clock, random, database } = this.#settings;
+    if (this.#instance === undefined) throw new OpenduckError('USAGE', 'the session is closed');
+    const stop = new AbortController();
+    const id = options.executionId ?? uuidV7(clock, random);
+    const timeoutMs = options.timeoutMs ?? this.#settings.timeoutMs;
+    const noLimit = timeoutMs === undefined ? () => {} : clock.after(timeoutMs, () => stop.abort());
+    const signals = options.signal === undefined ? [] : [options.signal];
+    const signal = AbortSignal.any([stop.signal, ...signals]);
+    this.#running.set(id, stop);
+    const connection = await (await this.#instance).connect();
+    try {
+      const remote = new OneVersionSource(this.#executions, { ...options, signal });
+      yield* work({ connection, remote, remoteCatalog: database, signal, options });
+    } finally {
+      connection.closeSync();
+      noLimit();
+      this.#running.delete(id);
+    }
   }
 
-  async explain(_sql: string, _analyze: boolean, _options: ExecuteOptions): Promise<string> {
-    throw new OpenduckError('UNSUPPORTED', 'hybrid statements are not there yet');
+  payloads(sql: string, options: ExecuteOptions): AsyncGenerator<Uint8Array> {
+    const { batchRows } = this.#settings;
+    return this.#statement(options, (call) => hybridPayloads(sql, call, batchRows));
+  }
+
+  async explain(sql: string, analyze: boolean, options: ExecuteOptions): Promise<string> {
+    let text = '';
+    const explained = this.#statement(options, async function* (call) {
+      yield await explainHybridStatement(sql, call, analyze);
+    });
+    for await (const part of explained) text += part;
+    return text;
+  }
+
+  /** Whether there was one. */
+  cancel(id: string): boolean {
+    this.#running.get(id)?.abort();
+    return this.#running.has(id);
+  }
+
+  cancelAll(): void {
+    for (const id of this.running) this.cancel(id);
   }
 
   async close(): Promise<void> {
-    const local = await this.#local?.catch(() => undefined);
-    this.#local = undefined;
-    local?.connection.closeSync();
-    local?.instance.closeSync();
+    this.cancelAll();
+    const instance = await this.#instance?.catch(() => undefined);
+    this.#instance = undefined;
+    instance?.closeSync();
   }
 }

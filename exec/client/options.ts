@@ -2,6 +2,7 @@
 import { OpenduckError } from '../../proto/errors.js';
 import { type Clock, type Random, systemClock, systemRandom } from '../../proto/ports.js';
 import type { Parameters, ParameterTypes } from '../arrow/parameters.js';
+import type { BridgeReport } from '../hybrid/report.js';
 import {
   type Endpoint,
   isOpenduckUrl,
@@ -34,6 +35,11 @@ export interface ConnectOptions {
   readonly random?: Random;
 }
 
+export interface BridgesReport {
+  readonly bridges: readonly BridgeReport[];
+  readonly notes: readonly string[];
+}
+
 /** Of one execution. */
 export interface ExecuteOptions {
   readonly parameters?: Parameters | undefined;
@@ -47,6 +53,8 @@ export interface ExecuteOptions {
   readonly executionId?: string | undefined;
   /** Called when the server has told which version a read sees. */
   readonly onVersion?: ((version: string) => void) | undefined;
+  /** Called when a statement ran on both sides: what was moved, and what could not be pushed. */
+  readonly onBridges?: ((report: BridgesReport) => void) | undefined;
   /**
    * False: types that Arrow has no word for come as others can read them, and enums as texts.
    * Missing: true.

@@ -7,6 +7,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import { type DecodedField, decodePayload } from '../arrow/decode.js';
 import { ArrowLoader } from '../arrow/load.js';
 import type { RemoteRows, RemoteSource, Transfer } from '../hybrid/remote.js';
+import { needsWriter } from '../worker/statements.js';
 import type { Executions } from './executions.js';
 import { quoteName } from './localFiles.js';
 import type { ExecuteOptions } from './options.js';
@@ -38,8 +39,6 @@ export class OneVersionSource implements RemoteSource {
   }
 
   async *#payloads(sql: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-    const { timeoutMs } = this.#options;
-    const signals = [this.#options.signal, signal].filter((s) => s !== undefined);
     let known = (): void => {};
     const isFirst = this.#first === undefined;
     if (isFirst) {
@@ -47,20 +46,37 @@ export class OneVersionSource implements RemoteSource {
         known = resolve;
       });
     } else await this.#first;
+    let begun = false;
+    try {
+      for await (const payload of this.#ask(sql, signal, isFirst, this.#at)) {
+        known();
+        begun = true;
+        yield payload;
+      }
+    } catch (error) {
+      // No version can be written to, and nobody has asked for one.
+      if (begun || isFirst || this.#options.at !== undefined || !needsWriter(error)) throw error;
+      yield* this.#ask(sql, signal, false, undefined);
+    } finally {
+      known();
+    }
+  }
+
+  #ask(
+    sql: string,
+    signal: AbortSignal | undefined,
+    isFirst: boolean,
+    at: string | undefined,
+  ): AsyncGenerator<Uint8Array> {
+    const { timeoutMs } = this.#options;
+    const signals = [this.#options.signal, signal].filter((s) => s !== undefined);
     const onVersion = (version: string): void => {
       if (!isFirst) return;
       this.#at = version;
       this.#options.onVersion?.(version);
     };
-    const options = { timeoutMs, signal: AbortSignal.any(signals), at: this.#at, onVersion };
-    try {
-      for await (const payload of this.#executions.payloads(sql, options)) {
-        known();
-        yield payload;
-      }
-    } finally {
-      known();
-    }
+    const options = { timeoutMs, signal: AbortSignal.any(signals), at, onVersion };
+    return this.#executions.payloads(sql, options);
   }
 
   async rows(sql: string, signal?: AbortSignal): Promise<RemoteRows> {

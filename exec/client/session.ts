@@ -41,7 +41,7 @@ export class Session {
 
   static open(settings: SessionSettings): Session {
     const executions = new Executions(settings);
-    return new Session(settings, executions, new LocalSide(), false);
+    return new Session(settings, executions, new LocalSide(settings, executions), false);
   }
 
   /** As it was named; empty: the server's only database, or its default. */
@@ -56,7 +56,7 @@ export class Session {
 
   /** Ids of the executions that run. */
   get running(): readonly string[] {
-    return this.#executions.running;
+    return [...this.#executions.running, ...this.#local.running];
   }
 
   #options(options: CallOptions, parameters?: Parameters): ExecuteOptions {
@@ -64,31 +64,27 @@ export class Session {
   }
 
   /**
-   * The answer as the server sends it: complete Arrow IPC streams, all with the same schema. Never
-   * hybrid.
+   * The answer as complete Arrow IPC streams, all with the same schema; at least one. With local
+   * files attached the statement runs here, and may join them with remote tables.
    */
   payloads(
     sql: string,
     parameters?: Parameters,
     options: CallOptions = {},
   ): AsyncGenerator<Uint8Array> {
-    return this.#executions.payloads(sql, this.#options(options, parameters));
+    const side = this.#local.isUsed ? this.#local : this.#executions;
+    return side.payloads(sql, this.#options(options, parameters));
   }
 
   /**
    * Batches of columns, as they arrive: who reads slowly slows the server down, who stops reading
-   * ends the execution. There is at least one batch. With local tables attached the statement may
-   * join them with remote ones.
+   * ends the execution. There is at least one batch.
    */
   async *stream(
     sql: string,
     parameters?: Parameters,
     options: CallOptions = {},
   ): AsyncGenerator<Batch> {
-    if (this.#local.isUsed) {
-      yield* this.#local.stream(sql, this.#options(options, parameters));
-      return;
-    }
     for await (const payload of this.payloads(sql, parameters, options)) {
       yield decodePayload(payload);
     }
@@ -138,7 +134,8 @@ export class Session {
   /**
    * Makes local files known: `.duckdb` and `.db` as a catalog of their name, `.parquet`, `.csv`,
    * `.json` as a table of their name. From now on statements run here, with what concerns remote
-   * tables alone pushed to the server. Throws NOT_FOUND, QUERY, USAGE (a file of no known kind).
+   * tables alone pushed to the server. Throws USAGE (a file of no known kind), QUERY (what DuckDB
+   * says of one).
    */
   attachLocal(...paths: readonly string[]): Promise<void> {
     return this.#local.attach(paths);
@@ -164,8 +161,11 @@ export class Session {
 
   /** Ends an execution of that id, or all of this session. Whether there was one. */
   async cancel(executionId?: string): Promise<boolean> {
-    if (executionId !== undefined) return this.#executions.cancel(executionId);
+    if (executionId !== undefined) {
+      return this.#local.cancel(executionId) || this.#executions.cancel(executionId);
+    }
     const any = this.running.length > 0;
+    this.#local.cancelAll();
     await this.#executions.cancelAll();
     return any;
   }
