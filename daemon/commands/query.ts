@@ -85,7 +85,10 @@ export function queryCommand(context: CommandContext): CommandModule {
           requiresArg: true,
           describe: 'Give up after, e.g. 30s',
         })
-        .option('verbose', { type: 'boolean', describe: 'Tell the execution id, for cancel' })
+        .option('verbose', {
+          type: 'boolean',
+          describe: 'Tell the execution id, for cancel, and what was moved',
+        })
         .example(`$0 query 'SELECT count(*) FROM t' --database mydb`, '')
         .example(`$0 query - --format csv < report.sql > report.csv`, ''),
     handler: (flags) => query(context, flags),

@@ -1,5 +1,6 @@
 /** What a query is put to: a server, or a mounted database that this process opens itself. */
 import { type DecodedPayload, decodePayload } from '../../exec/arrow/decode.js';
+import type { BridgesReport } from '../../exec/client/options.js';
 import type { Session } from '../../exec/client/session.js';
 
 export interface QueryOptions {
@@ -7,6 +8,8 @@ export interface QueryOptions {
   readonly executionId: string;
   /** False: Arrow as others can read it. */
   readonly exact: boolean;
+  /** Hears what a statement with local files moved. */
+  readonly onBridges: (report: BridgesReport) => void;
 }
 
 export interface QuerySource {

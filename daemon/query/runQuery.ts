@@ -1,11 +1,13 @@
 /** One statement from the command line to its result. */
 
 import { mergeStreams } from '../../exec/client/mergeStreams.js';
+import type { BridgesReport } from '../../exec/client/options.js';
 import { connect } from '../../exec/client/session.js';
 import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { uuidV7 } from '../../proto/ports.js';
 import type { CommandContext } from '../commandContext.js';
 import type { Format } from '../commands/query.js';
+import { formatSize } from '../quantities.js';
 import type { LocalDaemon, ServerAddress } from './endpointFlags.js';
 import { catchInterrupt } from './interrupt.js';
 import { openMountedDatabase } from './mountedDatabase.js';
@@ -117,6 +119,14 @@ function explained(error: unknown, limit: AbortSignal): unknown {
   return new OpenduckError('CANCELLED', 'the query was not done in time', { cause: error });
 }
 
+/** For --verbose: what crossed between local files and the server, and why it was not less. */
+function bridgesText({ bridges, notes }: BridgesReport): string {
+  const lines = bridges.map(({ direction, table, rows, bytes }) => {
+    return `bridge ${direction}, ${table}: ${rows} rows, ${formatSize(bytes)}\n`;
+  });
+  return [...lines, ...notes.map((note) => `note: ${note}\n`)].join('');
+}
+
 /** Throws USAGE, and what sessions and DuckDB throw. */
 export async function runQuery(context: CommandContext, task: QueryTask): Promise<void> {
   requireNoTerminal(task);
@@ -130,7 +140,10 @@ export async function runQuery(context: CommandContext, task: QueryTask): Promis
     const limit = timeLimit(context, task);
     try {
       const signal = AbortSignal.any([interrupt.signal, limit]);
-      await writeResult(source, task, { signal, executionId, exact: true }, sink);
+      const onBridges = (report: BridgesReport): void => {
+        if (task.verbose) context.complain(bridgesText(report));
+      };
+      await writeResult(source, task, { signal, executionId, exact: true, onBridges }, sink);
       await sink.finish();
     } catch (error) {
       await sink.abandon();

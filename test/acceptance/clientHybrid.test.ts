@@ -49,6 +49,8 @@ acceptance('local files and a worker in one statement', { seconds: 180 }, async 
   assert.match(plan, /\[LOCAL\][\s\S]*\[BRIDGE\] R→L[\s\S]*\[REMOTE\]/);
   const analyzed = succeeded(await mount.cli([...words, '--explain', '--analyze']));
   assert.match(analyzed, /actual=\d+ rows, \d+ bytes/);
+  const told = await mount.cli([...words, '--verbose', '--format', 'csv']);
+  assert.match(told.stderr, /^execution [0-9a-f-]{36}\nbridge [\s\S]*: \d+ rows, /);
   const arrow = join(dir, 'x.parquet');
   succeeded(await mount.cli([...words, '--format', 'parquet', '--output', arrow]));
   const counted = await mount.cli(['query', 'FROM x', '--local', arrow, '--format', 'json']);
