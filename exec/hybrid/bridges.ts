@@ -5,12 +5,12 @@ import { fetchKeys, type Keys } from './keys.js';
 import { neededColumns } from './neededColumns.js';
 import type { Planning } from './plan/planning.js';
 import type { Pull } from './plan/pull.js';
-import type { RemoteSource, Transfer } from './remote.js';
+import type { RemoteAnswer, RemoteSource, Transfer } from './remote.js';
 import { remoteText } from './remoteText.js';
 import { quoteName } from './sqlText.js';
 
-/** Answers that are fetched at a time. */
-const AT_A_TIME = 1;
+/** Answers that are computed at a time. */
+const AT_A_TIME = 4;
 
 export interface Bridge {
   readonly pull: Pull;
@@ -29,7 +29,9 @@ export interface Bridge {
 /** Plans the fetching of everything that `text` reads. Throws QUERY, CANCELLED. */
 export async function planBridges(planning: Planning, text: string): Promise<Bridge[]> {
   const { local, scratch, pulls, options } = planning;
-  const needed = await neededColumns(local, scratch, text, pulls);
+  const needed = await neededColumns(local, scratch, text, pulls).catch((error: unknown) => {
+    throw withoutRowid(error);
+  });
   await scratch.begin();
   const bridges: Bridge[] = [];
   for (const pull of pulls) {
@@ -55,7 +57,19 @@ export async function planBridges(planning: Planning, text: string): Promise<Bri
   return bridges;
 }
 
-/** Fetches them; what is asked for twice comes over once. Throws as RemoteSource.load(). */
+/** The whole statement did bind: what is left is what a bridge does not have. */
+function withoutRowid(error: unknown): unknown {
+  if (!(error instanceof OpenduckError) || !/\browid\b/i.test(error.message)) return error;
+  return new OpenduckError('UNSUPPORTED', 'a remote table has no rowid on this side', {
+    cause: error,
+    hint: "read it with openduck_run('REMOTE', (SELECT rowid AS id, * FROM …))",
+  });
+}
+
+/**
+ * Fetches them; what is asked for twice comes over once. Several are computed at a time, as far as
+ * the source can; the connection loads one after the other. Throws as RemoteSource.load().
+ */
 export async function loadBridges(
   planning: Planning,
   bridges: readonly Bridge[],
@@ -64,38 +78,38 @@ export async function loadBridges(
 ): Promise<void> {
   const bySql = new Map<string, Bridge[]>();
   for (const bridge of bridges) bySql.set(bridge.sql, [...(bySql.get(bridge.sql) ?? []), bridge]);
-  const waiting = [...bySql];
+  const { connection, signal } = planning.local;
   const stop = new AbortController();
-  const { signal } = planning.local;
   const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
-  const worker = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const [sql, users] = next;
+  const asked = [...bySql.keys()].map((sql) => settings + sql);
+  const started: RemoteAnswer[] = [];
+  try {
+    for (const [i, users] of [...bySql.values()].entries()) {
+      while (started.length < asked.length && started.length < i + AT_A_TIME) {
+        started.push(answer(remote, asked[started.length]!, either));
+      }
       const name = planning.scratch.name('d');
       planning.scratch.expect(name);
-      const transfer = await remote.load(settings + sql, planning.local.connection, name, either);
-      for (const [i, bridge] of users.entries()) {
-        bridge.transfer = i === 0 ? transfer : { rows: transfer.rows, bytes: 0 };
+      const transfer = await started[i]!.load(connection, name);
+      for (const [n, bridge] of users.entries()) {
+        bridge.transfer = n === 0 ? transfer : { rows: transfer.rows, bytes: 0 };
         bridge.loaded = name;
         await show(planning, bridge, name);
       }
     }
-  };
-  const workers = Array.from({ length: Math.min(AT_A_TIME, waiting.length) }, async () => {
-    try {
-      await worker();
-    } catch (error) {
-      waiting.length = 0;
-      stop.abort();
-      throw error;
+  } catch (error) {
+    throw planning.local.failure(error);
+  } finally {
+    stop.abort();
+  }
+}
+
+function answer(remote: RemoteSource, sql: string, signal: AbortSignal): RemoteAnswer {
+  return (
+    remote.start?.(sql, signal) ?? {
+      load: (connection, table) => remote.load(sql, connection, table, signal),
     }
-  });
-  // All of them have ended before anything is dropped; the first failure is the cause.
-  const ends = await Promise.allSettled(workers);
-  if (signal?.aborted) throw planning.local.failure(signal.reason);
-  const failures = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : []));
-  const cause = failures.find((error) => (error as OpenduckError).code !== 'CANCELLED');
-  if (failures.length > 0) throw planning.local.failure(cause ?? failures[0]);
+  );
 }
 
 /** Lets the view read the table that was loaded. */

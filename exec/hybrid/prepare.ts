@@ -1,14 +1,15 @@
 /** From the tree of a query to the text that runs here and the bridges that it reads. */
-import { assert } from '../../proto/errors.js';
+import { assert, OpenduckError } from '../../proto/errors.js';
 import { normalizeJoins } from './ast/joins.js';
 import { type Ast, type BaseTable, isBaseTable, nodes } from './ast/node.js';
 import { NO_CTES } from './ast/scope.js';
+import type { Column } from './column.js';
 import { castDoubles } from './doubles.js';
 import { Functions } from './functions.js';
-import { nameItems } from './itemNames.js';
+import { nameItems, needsExactNames } from './itemNames.js';
 import type { Local } from './local.js';
 import { bindParameters, type Parameters } from './parameters.js';
-import { close, isClosed } from './plan/closed.js';
+import { type Closed, close, isClosed } from './plan/closed.js';
 import { applyHints, hasHints, type LoadText } from './plan/hints.js';
 import { ALL_PARTS, type PlannerOptions, Planning } from './plan/planning.js';
 import { Rewriter } from './plan/rewrite.js';
@@ -39,6 +40,7 @@ export interface Prepared {
  * down as another one. Changes the tree.
  */
 export async function prepare(
+  sql: string,
   query: Ast,
   local: Local,
   scratch: Scratch,
@@ -50,7 +52,9 @@ export async function prepare(
   const references = await foreignReferences(query, local);
   const found = await findRemote(references, ask, remoteCatalog);
   if (found.length === 0 && !hasHints(query)) return 'local';
-  await nameItems(query, local);
+  const shells = await makeShells(scratch, found);
+  const exact = needsExactNames(query) ? await exactNames(sql, scratch, local, shells) : undefined;
+  await nameItems(query, local, exact);
   await bindParameters(query, parameters, local);
   castDoubles(query);
   if (!(await local.isFaithful(query))) return 'unfaithful';
@@ -59,7 +63,11 @@ export async function prepare(
   const functions = await Functions.of(query, local);
   const planning = new Planning(local, scratch, functions, options);
   const forwarded = forwardedSettings(await local.rows(SETTINGS_QUESTION), settings.rows);
-  await makeShells(planning, query, found, remoteCatalog);
+  shortenColumns(query, found, remoteCatalog);
+  for (const { name, of } of shells) {
+    planning.addShell(name, of.table);
+    for (const reference of of.references) pointAt(reference, name);
+  }
   const loadText: LoadText = async (sql) => {
     const name = scratch.name('d');
     scratch.expect(name);
@@ -67,22 +75,39 @@ export async function prepare(
     return name;
   };
   await applyHints(planning, query, loadText);
-  return { planning, text: await rewrite(planning, query), settings: forwarded };
+  const text = await rewrite(planning, query, exact);
+  return { planning, text: await withNames(local, text, exact), settings: forwarded };
 }
 
-async function makeShells(
-  planning: Planning,
-  query: Ast,
-  found: readonly Found[],
-  alias: string | undefined,
-): Promise<void> {
-  shortenColumns(query, found, alias);
-  for (const { table, references } of found) {
-    const name = planning.scratch.name('t');
-    await planning.scratch.table(name, table.columns);
-    planning.addShell(name, table);
-    for (const reference of references) pointAt(reference, name);
+interface Shell {
+  readonly name: string;
+  readonly of: Found;
+}
+
+async function makeShells(scratch: Scratch, found: readonly Found[]): Promise<Shell[]> {
+  const shells: Shell[] = [];
+  for (const of of found) {
+    const name = scratch.name('t');
+    await scratch.table(name, of.table.columns);
+    shells.push({ name, of });
   }
+  return shells;
+}
+
+/** From the statement itself, when it names its tables without database and schema. */
+async function exactNames(
+  sql: string,
+  scratch: Scratch,
+  local: Local,
+  shells: readonly Shell[],
+): Promise<string[] | undefined> {
+  const references = shells.flatMap(({ of }) => of.references);
+  if (references.some((one) => one.catalog_name !== '' || one.schema_name !== '')) return undefined;
+  for (const { name, of } of shells) {
+    const written = of.references[0]!.table_name;
+    await scratch.namedView(written, `SELECT * FROM temp.${quoteName(name)}`);
+  }
+  return (await local.columnsIfBound(sql))?.map(({ name }) => name);
 }
 
 function pointAt(reference: BaseTable, shell: string): void {
@@ -92,11 +117,33 @@ function pointAt(reference: BaseTable, shell: string): void {
   reference.table_name = shell;
 }
 
-async function rewrite(planning: Planning, query: Ast): Promise<string> {
-  const closing = planning.options.subtrees ? await close(planning, query, NO_CTES) : undefined;
-  if (closing !== undefined && isClosed(closing)) return wholeStatement(planning, query, closing);
-  if (closing?.reason !== undefined) {
-    planning.note(`the statement is not pushed whole: ${closing.reason}`);
+/** Names that came through a star can only be given around the query. */
+async function withNames(
+  local: Local,
+  text: string,
+  exact: readonly string[] | undefined,
+): Promise<string> {
+  const names = exact === undefined ? undefined : await local.columns(text);
+  if (exact?.length !== names?.length) return text;
+  if (exact === undefined || names!.every(({ name }, i) => name === exact[i])) return text;
+  const columns = exact.map((_, i) => `c${i}`);
+  const items = exact.map((name, i) => `${columns[i]} AS ${quoteName(name)}`);
+  return `SELECT ${items.join(', ')} FROM (${text}) AS q(${columns.join(', ')})`;
+}
+
+async function rewrite(
+  planning: Planning,
+  query: Ast,
+  exact: readonly string[] | undefined,
+): Promise<string> {
+  const bound = await bindWhole(planning, query);
+  const columns = exact?.length === bound.length ? exact : bound.map(({ name }) => name);
+  if (planning.options.subtrees) {
+    const closing = await close(planning, query, NO_CTES);
+    if (isClosed(closing)) return wholeStatement(planning, closing, columns);
+    if (closing.reason !== undefined) {
+      planning.note(`the statement is not pushed whole: ${closing.reason}`);
+    }
   }
   const rewritten = await new Rewriter(planning).parts(query, NO_CTES);
   for (const node of nodes(rewritten)) {
@@ -106,22 +153,24 @@ async function rewrite(planning: Planning, query: Ast): Promise<string> {
   return planning.local.text(rewritten);
 }
 
+/** A statement that is wrong is refused as one DuckDB would refuse it, whatever is pushed. */
+async function bindWhole(planning: Planning, query: Ast): Promise<Column[]> {
+  try {
+    return await planning.local.columns(await planning.local.text(query));
+  } catch (error) {
+    if (!(error instanceof OpenduckError) || error.code !== 'QUERY') throw error;
+    throw new OpenduckError('QUERY', planning.withTableNames(error.message));
+  }
+}
+
 /** The answer comes over as it is; only names that are there twice must be given back. */
 async function wholeStatement(
   planning: Planning,
-  query: Ast,
-  closed: { readonly query: Ast; readonly columns: readonly { readonly name: string }[] },
+  { query, columns }: Closed,
+  names: readonly string[],
 ): Promise<string> {
-  const names = await planning.local.columns(await planning.local.text(query));
-  const columns = await planning.addPull({
-    label: 'the statement',
-    columns: closed.columns as never,
-    query: closed.query,
-    listed: false,
-    semiJoins: [],
-  });
-  const items = closed.columns.map(
-    ({ name }, i) => `${quoteName(name)} AS ${quoteName(names[i]!.name)}`,
-  );
-  return `SELECT ${items.join(', ')} FROM ${quoteName(columns.name)}`;
+  const label = 'the statement';
+  const pull = await planning.addPull({ label, columns, query, listed: false, semiJoins: [] });
+  const items = columns.map(({ name }, i) => `${quoteName(name)} AS ${quoteName(names[i]!)}`);
+  return `SELECT ${items.join(', ')} FROM ${quoteName(pull.name)}`;
 }

@@ -13,6 +13,12 @@ export interface Transfer {
   readonly bytes: number;
 }
 
+/** An answer that is on its way. */
+export interface RemoteAnswer {
+  /** Makes the temporary table `table` with it. Throws as RemoteSource.rows(). */
+  load(connection: DuckDBConnection, table: string): Promise<Transfer>;
+}
+
 /** One statement's view of a remote database: everything it asks for is of one version. */
 export interface RemoteSource {
   /** All rows of a small answer. Throws QUERY with DuckDB's text, CANCELLED, UNAVAILABLE. */
@@ -24,4 +30,10 @@ export interface RemoteSource {
     table: string,
     signal?: AbortSignal,
   ): Promise<Transfer>;
+  /**
+   * Asks, without waiting for somebody to load the answer: what is started together is computed at
+   * the same time. An answer that is never loaded is given up by `signal`. Never throws. Sources
+   * without it are asked for one answer after the other: a connection loads only one at a time.
+   */
+  start?(sql: string, signal: AbortSignal): RemoteAnswer;
 }

@@ -46,19 +46,20 @@ export class HybridRun {
 
   /** undefined when everything the statement needs is here. */
   async plan(statement: Statement, planner = this.request.planner): Promise<Planned | undefined> {
-    const { prefix, query, suffix } = statement;
+    const { kind, prefix, query, suffix } = statement;
     const { local, scratch, request } = this;
     const parsed = query === '' ? undefined : await local.serialize(query);
     if (parsed !== undefined && 'queries' in parsed && parsed.queries.length === 1) {
       const own = planner === undefined ? request : { ...request, planner };
-      const prepared = await prepare(parsed.queries[0]!, local, scratch, own);
+      const prepared = await prepare(query, parsed.queries[0]!, local, scratch, own);
       if (prepared === 'local') return undefined;
       if (prepared !== 'unfaithful') {
         const bridges = await planBridges(prepared.planning, prepared.text);
         return { prepared, bridges, text: prefix + prepared.text + suffix };
       }
     }
-    return this.#planWhole(prefix + query + suffix);
+    const whole = await this.#planWhole(prefix + query + suffix);
+    return kind === 'describe' && whole !== undefined ? { ...whole, bridges: [] } : whole;
   }
 
   async #planWhole(written: string): Promise<Planned | undefined> {

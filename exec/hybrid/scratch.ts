@@ -53,6 +53,12 @@ export class Scratch {
     this.#made.push({ kind: 'TABLE', name });
   }
 
+  /** A view of a name that statements use. Throws QUERY when there is something of that name. */
+  async namedView(name: string, query: string): Promise<void> {
+    await this.#local.run(`CREATE TEMP VIEW ${quoteName(name)} AS ${query}`);
+    this.#made.push({ kind: 'VIEW', name });
+  }
+
   async view(name: string, query: string): Promise<void> {
     await this.#local.run(`CREATE OR REPLACE TEMP VIEW ${quoteName(name)} AS ${query}`);
     if (!this.#made.some((made) => made.name === name)) this.#made.push({ kind: 'VIEW', name });

@@ -7,7 +7,8 @@ import type { TableName } from './catalog.js';
 import { type Token, tokens } from './tokens.js';
 
 export interface Statement {
-  readonly kind: 'query' | 'explain' | 'call' | 'view' | 'write' | 'other';
+  /** `describe` needs columns and no rows. */
+  readonly kind: 'query' | 'explain' | 'call' | 'view' | 'write' | 'describe' | 'other';
   /** `prefix + query + suffix` is the statement; the query is empty when none was found. */
   readonly prefix: string;
   readonly query: string;
@@ -22,7 +23,7 @@ const QUERY_STARTS = new Set(['SELECT', 'WITH', 'FROM', 'VALUES']);
 /** Words and marks after which a table may be named. */
 const BEFORE_TABLES = new Set([
   ...['FROM', 'JOIN', 'USING', 'UPDATE', 'INTO', 'PIVOT', 'UNPIVOT', 'TABLE', 'COPY', ',', '('],
-  ...['VIEW', 'TRUNCATE', 'EXISTS', 'DESCRIBE', 'SUMMARIZE', 'ON'],
+  ...['VIEW', 'TRUNCATE', 'EXISTS', 'DESCRIBE', 'DESC', 'SHOW', 'SUMMARIZE', 'ON'],
 ]);
 
 function isWord(token: Token | undefined, ...words: readonly string[]): boolean {
@@ -56,6 +57,7 @@ function split(text: string, all: readonly Token[]): Statement {
     const analyze = isWord(second, 'ANALYZE');
     return { ...parts('explain', all[analyze ? 2 : 1]), analyze };
   }
+  if (isWord(first, 'DESCRIBE', 'DESC', 'SHOW')) return parts('describe');
   if (isWord(first, 'CALL')) return parts('call', second);
   if (isWord(first, 'CREATE')) {
     const as = all.findIndex((token, i) => i > 1 && token.depth === 0 && isWord(token, 'AS'));

@@ -81,7 +81,7 @@ async function showAs(
   view: string,
 ): Promise<void> {
   const query = `SELECT * FROM temp.${quoteName(view)}`;
-  if (catalog === '' && schema === '') return scratch.view(name, query);
+  if (catalog === '' && schema === '') return scratch.namedView(name, query);
   // `a.t` may be of a database a, whose schema is main.
   const [database, folder] = catalog === '' ? [schema, 'main'] : [catalog, schema];
   try {

@@ -2,16 +2,30 @@
  * A second DuckDB of this process as the remote side. Counts what a worker would send: the rows,
  * and the bytes of them as Arrow.
  */
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import {
+  type DuckDBConnection,
+  type DuckDBDataChunk,
+  DuckDBInstance,
+  type DuckDBType,
+} from '@duckdb/node-api';
 import { Encoder } from '../../exec/arrow/encode.js';
 import { typeText } from '../../exec/arrow/typeText.js';
-import type { RemoteRows, RemoteSource, Transfer } from '../../exec/hybrid/remote.js';
+import type { RemoteAnswer, RemoteRows, RemoteSource, Transfer } from '../../exec/hybrid/remote.js';
 import { OpenduckError } from '../../proto/errors.js';
+
+interface Answer {
+  readonly names: readonly string[];
+  readonly types: readonly DuckDBType[];
+  readonly chunks: readonly DuckDBDataChunk[];
+}
 
 export class DuckdbRemote implements RemoteSource {
   readonly instance: DuckDBInstance;
   /** Everything that was asked by load(). */
   readonly asked: string[] = [];
+  /** Answers that are being computed, now and at most. */
+  answering = 0;
+  mostAnswering = 0;
   rowsSent = 0;
   bytesSent = 0;
   /** Called before a load; may throw, or wait. */
@@ -40,40 +54,60 @@ export class DuckdbRemote implements RemoteSource {
     });
   }
 
-  async load(
+  load(
     sql: string,
     connection: DuckDBConnection,
     table: string,
     signal?: AbortSignal,
   ): Promise<Transfer> {
+    return this.start(sql, signal).load(connection, table);
+  }
+
+  start(sql: string, signal?: AbortSignal): RemoteAnswer {
     this.asked.push(sql);
-    await this.beforeLoad?.(sql, signal);
-    return this.#session(signal, async (remote) => {
-      const result = await remote.run(sql);
-      const [names, types] = [result.columnNames(), result.columnTypes()];
-      const columns = names.map(
-        (name, i) => `"${name.replaceAll('"', '""')}" ${typeText(types[i]!)}`,
-      );
-      await connection.run(`CREATE TEMP TABLE "${table}" (${columns.join(', ')})`);
-      const encoder = new Encoder(names, types, {
-        batchRows: 65_536,
-        dictionaries: true,
-        exact: true,
-      });
-      const appender = await connection.createAppender(table, null, 'temp');
-      let rows = 0;
-      for (const chunk of await result.fetchAllChunks()) {
-        if (chunk.rowCount === 0) continue;
-        rows += chunk.rowCount;
-        encoder.add(chunk);
-        appender.appendDataChunk(chunk);
+    const answer = this.#session(signal, async (remote) => {
+      this.answering++;
+      this.mostAnswering = Math.max(this.mostAnswering, this.answering);
+      try {
+        await this.beforeLoad?.(sql, signal);
+        const result = await remote.run(sql);
+        const chunks = await result.fetchAllChunks();
+        return { names: result.columnNames(), types: result.columnTypes(), chunks };
+      } finally {
+        this.answering--;
       }
-      appender.closeSync();
-      const bytes = encoder.take().length;
-      this.rowsSent += rows;
-      this.bytesSent += bytes;
-      return { rows, bytes };
     });
+    answer.catch(() => undefined); // whoever loads it is told
+    return { load: async (connection, table) => this.#load(await answer, connection, table) };
+  }
+
+  async #load(
+    { names, types, chunks }: Answer,
+    connection: DuckDBConnection,
+    table: string,
+  ): Promise<Transfer> {
+    const columns = names.map(
+      (name, i) => `"${name.replaceAll('"', '""')}" ${typeText(types[i]!)}`,
+    );
+    await connection.run(`CREATE TEMP TABLE "${table}" (${columns.join(', ')})`);
+    const encoder = new Encoder(names, types, {
+      batchRows: 65_536,
+      dictionaries: true,
+      exact: true,
+    });
+    const appender = await connection.createAppender(table, null, 'temp');
+    let rows = 0;
+    for (const chunk of chunks) {
+      if (chunk.rowCount === 0) continue;
+      rows += chunk.rowCount;
+      encoder.add(chunk);
+      appender.appendDataChunk(chunk);
+    }
+    appender.closeSync();
+    const bytes = encoder.take().length;
+    this.rowsSent += rows;
+    this.bytesSent += bytes;
+    return { rows, bytes };
   }
 
   async #session<T>(

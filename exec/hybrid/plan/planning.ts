@@ -64,6 +64,13 @@ export class Planning {
     return this.#shells.get(lower(name));
   }
 
+  /** DuckDB's text about stand-ins, as it would be about the tables. */
+  withTableNames(text: string): string {
+    let named = text;
+    for (const [shell, { name }] of this.#shells) named = named.replaceAll(shell, name);
+    return named;
+  }
+
   /** The remote table that the reference stands for. */
   remoteOf(reference: Ast): RemoteTable | undefined {
     return isBaseTable(reference) ? this.shell(reference.table_name) : undefined;
