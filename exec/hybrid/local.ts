@@ -6,6 +6,7 @@ import { parseAst, printAst } from './ast/json.js';
 import type { Ast } from './ast/node.js';
 import { type Column, columnOf } from './column.js';
 import type { Parameters } from './parameters.js';
+import { quoteText } from './sqlText.js';
 
 /** A query as a tree; why there is none, when DuckDB serializes no statement of its kind. */
 export type Serialized = { readonly queries: Ast[] } | { readonly refused: string };
@@ -62,7 +63,7 @@ export class Local {
   }
 
   async serialize(sql: string): Promise<Serialized> {
-    const [[text] = []] = await this.rows('SELECT json_serialize_sql($1::VARCHAR)::VARCHAR', [sql]);
+    const [[text] = []] = await this.rows(`SELECT json_serialize_sql(${quoteText(sql)})::VARCHAR`);
     const parsed = parseAst(String(text));
     if (parsed['error'] === true) return { refused: String(parsed['error_message']) };
     const statements = parsed['statements'] as Ast[];
@@ -82,11 +83,12 @@ export class Local {
 
   async texts(queries: readonly Ast[]): Promise<string[]> {
     if (queries.length === 0) return [];
-    const trees = queries.map((node) =>
-      printAst({ error: false, statements: [{ node, named_param_map: [] }] }),
-    );
-    const places = trees.map((_, i) => `json_deserialize_sql($${i + 1}::VARCHAR::JSON)`);
-    const [row = []] = await this.rows(`SELECT ${places.join(', ')}`, trees);
+    // Literals: DuckDB does the same with parameters several times.
+    const texts = queries.map((node) => {
+      const tree = printAst({ error: false, statements: [{ node, named_param_map: [] }] });
+      return `json_deserialize_sql(${quoteText(tree)}::JSON)`;
+    });
+    const [row = []] = await this.rows(`SELECT ${texts.join(', ')}`);
     return row.map(String);
   }
 

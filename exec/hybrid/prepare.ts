@@ -50,7 +50,11 @@ export async function prepare(
   const ask = (sql: string): Promise<RemoteRows> => remote.rows(sql, local.signal);
   normalizeJoins(query);
   const references = await foreignReferences(query, local);
-  const found = await findRemote(references, ask, remoteCatalog);
+  if (references.length === 0 && !hasHints(query)) return 'local';
+  const [found, settings] = await Promise.all([
+    findRemote(references, ask, remoteCatalog),
+    ask(SETTINGS_QUESTION),
+  ]);
   if (found.length === 0 && !hasHints(query)) return 'local';
   const shells = await makeShells(scratch, found);
   const exact = needsExactNames(query) ? await exactNames(sql, scratch, local, shells) : undefined;
@@ -58,11 +62,12 @@ export async function prepare(
   await bindParameters(query, parameters, local);
   castDoubles(query);
   if (!(await local.isFaithful(query))) return 'unfaithful';
-  const settings = await ask(SETTINGS_QUESTION);
   const options = { ...ALL_PARTS, ...request.planner };
   const functions = await Functions.of(query, local);
-  const planning = new Planning(local, scratch, functions, options);
-  const forwarded = forwardedSettings(await local.rows(SETTINGS_QUESTION), settings.rows);
+  const own = await local.rows(SETTINGS_QUESTION);
+  const comparesBytes = !own.some(([name, value]) => name === 'default_collation' && value !== '');
+  const planning = new Planning(local, scratch, functions, options, comparesBytes);
+  const forwarded = forwardedSettings(own, settings.rows);
   shortenColumns(query, found, remoteCatalog);
   for (const { name, of } of shells) {
     planning.addShell(name, of.table);

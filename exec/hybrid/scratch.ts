@@ -87,14 +87,10 @@ export class Scratch {
   }
 
   async #planning<T>(work: () => Promise<T>): Promise<T> {
-    const before = await this.#local.rows(
-      `SELECT name, value FROM duckdb_settings() WHERE name IN ('disabled_optimizers',
-        'explain_output')`,
+    const [[disabled, output] = []] = await this.#local.rows(
+      `SELECT current_setting('disabled_optimizers'), current_setting('explain_output')`,
     );
-    const settings = new Map(before.map(([name, value]) => [String(name), String(value ?? '')]));
-    const disabled = settings.get('disabled_optimizers') || undefined;
-    const off = [...(disabled === undefined ? [] : [disabled]), ...MISLED].join(',');
-    const output = settings.get('explain_output');
+    const off = [...(disabled === '' ? [] : [disabled]), ...MISLED].join(',');
     try {
       await this.#local.run(
         `SET disabled_optimizers = '${off}'; SET SESSION explain_output = 'physical_only'`,
@@ -102,7 +98,7 @@ export class Scratch {
       return await work();
     } finally {
       const { connection } = this.#local;
-      const back = `SET disabled_optimizers = '${disabled ?? ''}';
+      const back = `SET disabled_optimizers = '${disabled}';
         SET SESSION explain_output = '${output}'`;
       await connection
         .run(back)

@@ -2,8 +2,9 @@
  * Queries that the remote side can answer alone: all their tables are there, and they bind without
  * what is around them, so nothing of it is meant.
  */
-import { type Ast, isNode, someNode } from '../ast/node.js';
+import { type Ast, isNode, lower, someNode } from '../ast/node.js';
 import { type Scope, standalone } from '../ast/scope.js';
+import { collations } from '../collations.js';
 import { type Column, canBeTable } from '../column.js';
 import type { Planning } from './planning.js';
 import { touches } from './touches.js';
@@ -30,8 +31,39 @@ export async function close(planning: Planning, node: Ast, scope: Scope): Promis
   if (query === undefined) return { reason: 'it is part of a recursion' };
   const columns = await planning.local.columnsOf(query);
   if (columns === undefined) return { reason: 'it uses columns of the query around it' };
-  const typed = canBeTable(columns) && !(await hasUntypedNull(planning, query, columns));
-  return typed ? { query, columns } : { reason: 'a column has no type that a table can have' };
+  if (!canBeTable(columns) || (await hasUntypedNull(planning, query, columns))) {
+    return { reason: 'a column has no type that a table can have' };
+  }
+  const collated = someNode(query, (x) => isCollated(planning, x));
+  return { query, columns: collated ? await withCollations(planning, query, columns) : columns };
+}
+
+function isCollated(planning: Planning, node: Ast): boolean {
+  if (node['class'] === 'COLLATE') return true;
+  const columns = planning.remoteOf(node)?.columns ?? [];
+  return columns.some(({ collation }) => collation !== undefined);
+}
+
+/** DuckDB tells the collations of a query only by the table that it would make. */
+async function withCollations(
+  planning: Planning,
+  query: Ast,
+  columns: readonly Column[],
+): Promise<Column[]> {
+  const { local, scratch } = planning;
+  const name = scratch.name('c');
+  scratch.expect(name);
+  await local.run(
+    `CREATE TEMP TABLE ${name} AS SELECT * FROM (${await local.text(query)}) AS q WITH NO DATA`,
+  );
+  const [[sql] = []] = await local.rows(
+    `SELECT sql FROM duckdb_tables() WHERE temporary AND table_name = '${name}'`,
+  );
+  const found = collations(String(sql));
+  return columns.map((column) => {
+    const collation = found.get(lower(column.name));
+    return collation === undefined ? column : { ...column, collation };
+  });
 }
 
 function isNullConstant(node: Ast): boolean {

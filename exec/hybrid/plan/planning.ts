@@ -48,7 +48,17 @@ export class Planning {
   readonly used = new Set<Cte>();
   readonly #shells = new Map<string, RemoteTable>();
 
-  constructor(local: Local, scratch: Scratch, functions: Functions, options: PlannerOptions) {
+  /** Texts without a collation of their own are equal when their bytes are. */
+  readonly comparesBytes: boolean;
+
+  constructor(
+    local: Local,
+    scratch: Scratch,
+    functions: Functions,
+    options: PlannerOptions,
+    comparesBytes: boolean,
+  ) {
+    this.comparesBytes = comparesBytes;
     this.local = local;
     this.scratch = scratch;
     this.functions = functions;
