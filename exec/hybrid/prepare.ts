@@ -4,6 +4,7 @@ import { normalizeJoins } from './ast/joins.js';
 import { type Ast, type BaseTable, isBaseTable, nodes } from './ast/node.js';
 import { NO_CTES } from './ast/scope.js';
 import type { Column } from './column.js';
+import { divideIntegers } from './division.js';
 import { castDoubles } from './doubles.js';
 import { Functions } from './functions.js';
 import { nameItems, needsExactNames } from './itemNames.js';
@@ -16,7 +17,12 @@ import { Rewriter } from './plan/rewrite.js';
 import type { RemoteRows, RemoteSource } from './remote.js';
 import { type Found, findRemote, foreignReferences, shortenColumns } from './resolve.js';
 import type { Scratch } from './scratch.js';
-import { forwardedSettings, SETTINGS_QUESTION } from './settings.js';
+import {
+  comparesBytes,
+  dividesIntegers,
+  forwardedSettings,
+  SETTINGS_QUESTION,
+} from './settings.js';
 import { quoteName } from './sqlText.js';
 
 export interface Request {
@@ -56,6 +62,8 @@ export async function prepare(
     ask(SETTINGS_QUESTION),
   ]);
   if (found.length === 0 && !hasHints(query)) return 'local';
+  const own = await local.rows(SETTINGS_QUESTION);
+  if (dividesIntegers(own)) divideIntegers(query);
   const shells = await makeShells(scratch, found);
   const exact = needsExactNames(query) ? await exactNames(sql, scratch, local, shells) : undefined;
   await nameItems(query, local, exact);
@@ -64,9 +72,10 @@ export async function prepare(
   if (!(await local.isFaithful(query))) return 'unfaithful';
   const options = { ...ALL_PARTS, ...request.planner };
   const functions = await Functions.of(query, local);
-  const own = await local.rows(SETTINGS_QUESTION);
-  const comparesBytes = !own.some(([name, value]) => name === 'default_collation' && value !== '');
-  const planning = new Planning(local, scratch, functions, options, comparesBytes);
+  const planning = new Planning(local, scratch, functions, options, {
+    comparesBytes: comparesBytes(own),
+    remoteDividesIntegers: dividesIntegers(settings.rows),
+  });
   const forwarded = forwardedSettings(own, settings.rows);
   shortenColumns(query, found, remoteCatalog);
   for (const { name, of } of shells) {

@@ -54,7 +54,8 @@ export async function pullWhole(
   tables: ReadonlyMap<TableName, RemoteTable>,
 ): Promise<{ planning: Planning; bridges: Bridge[] }> {
   const functions = await Functions.of({}, local);
-  const planning = new Planning(local, scratch, functions, ALL_PARTS, false);
+  const sides = { comparesBytes: false, remoteDividesIntegers: false };
+  const planning = new Planning(local, scratch, functions, ALL_PARTS, sides);
   const bridges: Bridge[] = [];
   for (const [name, table] of tables) {
     const shell = scratch.name('t');

@@ -208,6 +208,13 @@ describe('hybrid statements', () => {
     await local.run("SET TimeZone = 'UTC'; SET integer_division = false");
     assert.deepEqual((await run(sql)).rows, [['2024-04-01 00:00:00+00', 3.5, '12']]);
     assert.doesNotMatch(remote.asked[1]!, /SET/);
+    const first = 'SELECT x FROM (SELECT nullif(id, 0) AS x FROM orders ORDER BY x LIMIT 1), twins';
+    assert.deepEqual((await run(first)).rows, [['1']]);
+    await local.run("SET default_null_order = 'nulls_first'");
+    assert.deepEqual((await run(first)).rows, [[null]]);
+    await there.run('SET GLOBAL integer_division = true');
+    assert.deepEqual((await run('SELECT id / 2 FROM orders WHERE id = 7')).rows, [[3.5]]);
+    await there.run('RESET GLOBAL integer_division');
   });
 
   test("a transaction of the caller's goes on", async () => {

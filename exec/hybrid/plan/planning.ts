@@ -8,6 +8,7 @@ import {
   lower,
   nodes,
 } from '../ast/node.js';
+import { protectDivision } from '../division.js';
 import { type Functions, qualifyFunction } from '../functions.js';
 import type { Local } from '../local.js';
 import type { RemoteTable } from '../remoteTable.js';
@@ -37,6 +38,13 @@ export const ALL_PARTS: PlannerOptions = {
   columns: true,
 };
 
+/** What is known of the two sessions. */
+export interface Sides {
+  /** Texts without a collation of their own are equal when their bytes are. */
+  readonly comparesBytes: boolean;
+  readonly remoteDividesIntegers: boolean;
+}
+
 export class Planning {
   readonly local: Local;
   readonly scratch: Scratch;
@@ -48,17 +56,16 @@ export class Planning {
   readonly used = new Set<Cte>();
   readonly #shells = new Map<string, RemoteTable>();
 
-  /** Texts without a collation of their own are equal when their bytes are. */
-  readonly comparesBytes: boolean;
+  readonly sides: Sides;
 
   constructor(
     local: Local,
     scratch: Scratch,
     functions: Functions,
     options: PlannerOptions,
-    comparesBytes: boolean,
+    sides: Sides,
   ) {
-    this.comparesBytes = comparesBytes;
+    this.sides = sides;
     this.local = local;
     this.scratch = scratch;
     this.functions = functions;
@@ -125,6 +132,7 @@ export class Planning {
     const copy = cloneAst(query);
     for (const node of nodes(copy)) {
       if (qualified) qualifyFunction(node);
+      if (this.sides.remoteDividesIntegers) protectDivision(node);
       const table = this.remoteOf(node);
       if (table !== undefined) rename(node as BaseTable, table);
     }

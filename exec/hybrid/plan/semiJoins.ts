@@ -38,7 +38,7 @@ export async function findSemiJoins(planning: Planning, from: FromClause): Promi
   const add = async (remote: Resolved, local: Resolved, filtered: boolean): Promise<void> => {
     if (remote.leaf.remote === undefined || local.leaf.remote !== undefined) return;
     if (!sameKeys(remote.column, local.column)) return;
-    if (remote.column.type === 'VARCHAR' && !planning.comparesBytes) return;
+    if (remote.column.type === 'VARCHAR' && !planning.sides.comparesBytes) return;
     const keys = await keysOf(planning, from, local, filtered);
     if (keys === undefined) return;
     const source = local.leaf.alias;
