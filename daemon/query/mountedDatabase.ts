@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { localFile } from '../../exec/client/localFiles.js';
-import { queryError } from '../../exec/worker/instance.js';
+import { queryError } from '../../exec/duckdb/queryError.js';
 import {
   interruptible,
   needsWriter,

@@ -4,10 +4,11 @@
  */
 import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { type Clock, uuidV7 } from '../../proto/ports.js';
+import { cancelled } from '../aborting.js';
 import { encodeParameters, type Parameters, type ParameterTypes } from '../arrow/parameters.js';
 import type { ExecuteOptions, SessionSettings } from './options.js';
 import { isPlainRead } from './readOnly.js';
-import { type Call, cancelled, Transport } from './transport.js';
+import { type Call, Transport } from './transport.js';
 
 const FIRST_PAUSE_MS = 100;
 
@@ -68,9 +69,13 @@ export class Executions {
         compute_context: computeContext,
       },
       // Exact types tell the names of an enum once, in its type.
-      encoding: { batchRows, dictionaries: false, exact },
-      parameters:
-        parameters === undefined ? undefined : encodedParameters(parameters, parameterTypes),
+      options: {
+        batchRows,
+        dictionaries: false,
+        exact,
+        parameters:
+          parameters === undefined ? undefined : encodedParameters(parameters, parameterTypes),
+      },
       timeoutMs: options.timeoutMs ?? timeoutMs,
       signal,
     };

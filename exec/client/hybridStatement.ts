@@ -1,12 +1,12 @@
 /** One statement over local and remote tables, as payloads like those of a server. */
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { cancelled } from '../aborting.js';
 import { encodeResult } from '../arrow/encode.js';
 import { decodeParameters, encodeParameters } from '../arrow/parameters.js';
 import { explainHybrid, type HybridRequest, runHybrid } from '../hybrid/hybrid.js';
 import type { RemoteSource } from '../hybrid/remote.js';
 import type { ExecuteOptions } from './options.js';
-import { cancelled } from './transport.js';
 
 export interface HybridCall {
   /** Of the local DuckDB; nobody else uses it meanwhile. */

@@ -7,18 +7,12 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
 import { uuidV7 } from '../../proto/ports.js';
+import { queryError } from '../duckdb/queryError.js';
 import type { Executions } from './executions.js';
 import { explainHybridStatement, type HybridCall, hybridPayloads } from './hybridStatement.js';
 import { localFile } from './localFiles.js';
 import type { ExecuteOptions, SessionSettings } from './options.js';
 import { OneVersionSource } from './remoteSource.js';
-
-/** What DuckDB said, as an error of ours. */
-function queryError(cause: unknown): OpenduckError {
-  if (cause instanceof OpenduckError) return cause;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new OpenduckError('QUERY', text, { cause });
-}
 
 export class LocalSide {
   readonly #settings: SessionSettings;

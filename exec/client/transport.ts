@@ -8,24 +8,18 @@ import {
   Client,
   type ClientReadableStream,
   credentials,
-  Metadata,
 } from '@grpc/grpc-js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
+import { cancelled } from '../aborting.js';
 import { decodeChunk } from '../protocol/chunks.js';
 import {
   EXECUTION_SERVICE,
   type ExecuteFragmentRequest,
   type ExecutionMethods,
 } from '../protocol/execution.js';
-import {
-  BATCH_ROWS,
-  DICTIONARIES,
-  EXACT_TYPES,
-  MAX_MESSAGE_BYTES,
-  PARAMETERS,
-  VERSION,
-} from '../protocol/metadata.js';
+import { type FragmentOptions, fragmentMetadata } from '../protocol/fragmentOptions.js';
+import { MAX_MESSAGE_BYTES, VERSION } from '../protocol/metadata.js';
 import { type Endpoint, endpointText, hostAndPort } from './address.js';
 import { executionError } from './errors.js';
 
@@ -40,19 +34,9 @@ export interface TlsOptions {
   readonly serverName?: string;
 }
 
-export interface Encoding {
-  /** Rows in a record batch at most. */
-  readonly batchRows: number;
-  /** Enums as Arrow dictionaries. */
-  readonly dictionaries: boolean;
-  /** Types that Arrow has no word for in our own form, without loss. */
-  readonly exact: boolean;
-}
-
 export interface Call {
   readonly request: ExecuteFragmentRequest;
-  readonly encoding: Encoding;
-  readonly parameters?: Uint8Array | undefined;
+  readonly options: FragmentOptions;
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -88,15 +72,6 @@ function channelCredentials(endpoint: Endpoint, tls: TlsOptions): ChannelCredent
   }
 }
 
-function metadataOf({ encoding, parameters }: Call): Metadata {
-  const metadata = new Metadata();
-  metadata.set(BATCH_ROWS, String(encoding.batchRows));
-  if (encoding.dictionaries) metadata.set(DICTIONARIES, '1');
-  if (encoding.exact) metadata.set(EXACT_TYPES, '1');
-  if (parameters !== undefined) metadata.set(PARAMETERS, Buffer.from(parameters));
-  return metadata;
-}
-
 export class Transport {
   readonly where: string;
   readonly #client: Client;
@@ -127,7 +102,7 @@ export class Transport {
       requestSerialize,
       responseDeserialize,
       call.request,
-      metadataOf(call),
+      fragmentMetadata(call.options),
       timeoutMs === undefined ? {} : { deadline: this.#clock.now() + timeoutMs },
     );
     let version: string | undefined;
@@ -208,8 +183,4 @@ export class Transport {
   close(): void {
     this.#client.close();
   }
-}
-
-export function cancelled(): OpenduckError {
-  return new OpenduckError('CANCELLED', 'the execution was cancelled');
 }

@@ -3,7 +3,7 @@
  * fragment, passes the chunks of the answer on as they are, and tries another worker where that
  * cannot do harm.
  */
-import { Metadata } from '@grpc/grpc-js';
+import type { Metadata } from '@grpc/grpc-js';
 import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { decodeChunk } from '../protocol/chunks.js';
@@ -12,14 +12,8 @@ import type {
   HeartbeatRequest,
   WorkerRegistration,
 } from '../protocol/execution.js';
-import {
-  ACCESS,
-  BATCH_ROWS,
-  DICTIONARIES,
-  EXACT_TYPES,
-  PARAMETERS,
-  VERSION,
-} from '../protocol/metadata.js';
+import { fragmentMetadata } from '../protocol/fragmentOptions.js';
+import { ACCESS, VERSION } from '../protocol/metadata.js';
 import type { ClientTls } from '../security/tls.js';
 import type { Access, ExecutionHandlers, Fragment, FragmentSink } from '../server/service.js';
 import { notStarted } from '../server/statuses.js';
@@ -224,11 +218,7 @@ function errorOf(failure: Failure): OpenduckError {
 }
 
 function metadataOf({ options }: Fragment, isReadOnly: boolean): Metadata {
-  const metadata = new Metadata();
-  metadata.set(BATCH_ROWS, String(options.batchRows));
-  if (options.dictionaries) metadata.set(DICTIONARIES, '1');
-  if (options.exact) metadata.set(EXACT_TYPES, '1');
-  if (options.parameters !== undefined) metadata.set(PARAMETERS, Buffer.from(options.parameters));
+  const metadata = fragmentMetadata(options);
   if (isReadOnly) metadata.set(ACCESS, 'read');
   return metadata;
 }

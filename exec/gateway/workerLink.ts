@@ -9,6 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import type { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
+import { orAborted } from '../aborting.js';
 import { hostAndPort, parseEndpoint } from '../client/address.js';
 import type { ExecuteFragmentRequest } from '../protocol/execution.js';
 import { MAX_MESSAGE_BYTES, NOT_STARTED } from '../protocol/metadata.js';
@@ -63,17 +64,6 @@ const { READY, SHUTDOWN, TRANSIENT_FAILURE } = connectivityState;
 /** Between tries to connect. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1000;
-
-/** Rejects with the signal's reason as soon as it is aborted; `promise` goes on by itself. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const giveUp = (): void => reject(signal.reason);
-    if (signal.aborted) giveUp();
-    signal.addEventListener('abort', giveUp, { once: true });
-    const settle = (): void => signal.removeEventListener('abort', giveUp);
-    promise.then(resolve, reject).finally(settle);
-  });
-}
 
 export class WorkerLink {
   readonly #options: LinkOptions;
@@ -142,7 +132,8 @@ export class WorkerLink {
         const message = await call.next();
         signal.throwIfAborted();
         if (!Buffer.isBuffer(message)) return this.#failure(message);
-        if (!(await orAborted(receiver.take(message, call.initial), signal))) continue;
+        const taken = receiver.take(message, call.initial);
+        if (!(await orAborted(taken, signal, () => signal.reason))) continue;
         call.finish(this.#options.clock);
         return undefined;
       }

@@ -2,6 +2,7 @@
 import type { Metadata, MetadataValue } from '@grpc/grpc-js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { ExecuteFragmentRequest } from '../protocol/execution.js';
+import type { FragmentOptions } from '../protocol/fragmentOptions.js';
 import {
   ACCESS,
   AUTHORIZATION,
@@ -13,7 +14,7 @@ import {
   PARAMETERS,
 } from '../protocol/metadata.js';
 import { type Authorize, readOnlyAccess } from '../security/access.js';
-import type { Access, Fragment, FragmentOptions } from './service.js';
+import type { Access, Fragment } from './service.js';
 
 /** What grpc-js gets for a request that cannot be decoded: the status is ours to choose. */
 export const UNREADABLE = Object.freeze({});

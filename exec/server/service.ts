@@ -7,6 +7,7 @@ import type {
   HeartbeatRequest,
   WorkerRegistration,
 } from '../protocol/execution.js';
+import type { FragmentOptions } from '../protocol/fragmentOptions.js';
 
 /** What the bearer of a token may do. An empty database name is the default one. */
 export interface Access {
@@ -18,15 +19,6 @@ export interface Access {
   readonly mayServe: boolean;
 }
 
-/** From gRPC metadata (exec/protocol/metadata.ts), checked, with its defaults. */
-export interface FragmentOptions {
-  readonly batchRows: number;
-  readonly dictionaries: boolean;
-  readonly exact: boolean;
-  /** An Arrow IPC stream with one row. */
-  readonly parameters: Uint8Array | undefined;
-}
-
 export interface Fragment {
   readonly sql: string;
   readonly database: string;
@@ -34,6 +26,7 @@ export interface Fragment {
   /** Empty: cannot be cancelled by id. */
   readonly executionId: string;
   readonly computeContext: string;
+  /** From gRPC metadata, checked, with their defaults. */
   readonly options: FragmentOptions;
   readonly access: Access;
   /** As it came, for a gateway to pass on. */

@@ -1,5 +1,6 @@
 /** How many executions run at a time, and how many may wait for their turn. */
 import { OpenduckError } from '../../proto/errors.js';
+import { cancelled } from '../aborting.js';
 
 export interface AdmissionLimits {
   /** At a time. */
@@ -9,10 +10,6 @@ export interface AdmissionLimits {
 
 interface Waiter {
   readonly enter: () => void;
-}
-
-export function cancelled(): OpenduckError {
-  return new OpenduckError('CANCELLED', 'the execution was cancelled');
 }
 
 export class Admission {

@@ -1,6 +1,7 @@
 /** DuckDB instances of a worker: how they are opened. */
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { queryError } from '../duckdb/queryError.js';
 import { lockSettings } from './settings.js';
 
 export interface InstanceSettings {
@@ -13,13 +14,6 @@ export interface InstanceSettings {
   readonly externalAccess: boolean;
   /** Run in every instance before anything else; implies `externalAccess`. */
   readonly initSql: string | undefined;
-}
-
-/** Somebody else's text as an error of ours. Errors of ours pass. */
-export function queryError(cause: unknown): OpenduckError {
-  if (cause instanceof OpenduckError) return cause;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new OpenduckError('QUERY', text, { cause });
 }
 
 async function prepareInstance(

@@ -7,8 +7,8 @@ import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { assert } from '../../proto/errors.js';
 import type { MonotonicTime } from '../../proto/ids.js';
 import type { Clock } from '../../proto/ports.js';
+import { orAborted } from '../aborting.js';
 import { VERSION_HOLD_MS } from '../protocol/metadata.js';
-import { cancelled } from './admission.js';
 import { restoreSettings, settingsOf } from './settings.js';
 
 export interface PoolOptions {
@@ -190,14 +190,4 @@ export class InstancePool {
       if (this.#entries.size > 0) this.#sweepLater();
     });
   }
-}
-
-/** Rejects with CANCELLED as soon as `signal` is aborted; `promise` goes on by itself. */
-export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const giveUp = (): void => reject(cancelled());
-    if (signal.aborted) giveUp();
-    signal.addEventListener('abort', giveUp, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
-  });
 }

@@ -7,12 +7,13 @@ import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
 import type { MonotonicTime } from '../../proto/ids.js';
 import type { Clock, Logger } from '../../proto/ports.js';
+import { orAborted } from '../aborting.js';
+import { queryError } from '../duckdb/queryError.js';
 import type { ExecutionHandlers, Fragment, FragmentSink } from '../server/service.js';
 import { Admission } from './admission.js';
 import type { DatabaseSource } from './databaseSource.js';
 import { Executions } from './executions.js';
-import { type InstanceSettings, openInstance, queryError } from './instance.js';
-import { orAborted } from './instancePool.js';
+import { type InstanceSettings, openInstance } from './instance.js';
 import { interruptible, isFatal, readStatements, runStatements } from './statements.js';
 
 /** A burst of small writes opens the database once. */

@@ -5,24 +5,18 @@
 import {
   type ClientReadableStream,
   credentials,
-  Metadata,
+  type Metadata,
   makeClientConstructor,
   type ServiceError,
 } from '@grpc/grpc-js';
 import { OpenduckError } from '../../proto/errors.js';
 import { travelledError } from '../../proto/grpcErrors.js';
+import { cancelled, orAborted } from '../aborting.js';
 import { decodeChunk } from '../protocol/chunks.js';
 import { EXECUTION_SERVICE, type ExecuteFragmentRequest } from '../protocol/execution.js';
-import {
-  BATCH_ROWS,
-  DICTIONARIES,
-  EXACT_TYPES,
-  MAX_MESSAGE_BYTES,
-  PARAMETERS,
-} from '../protocol/metadata.js';
-import type { Fragment, FragmentOptions, FragmentSink } from '../server/service.js';
-import { cancelled } from './admission.js';
-import { orAborted } from './instancePool.js';
+import { fragmentMetadata } from '../protocol/fragmentOptions.js';
+import { MAX_MESSAGE_BYTES } from '../protocol/metadata.js';
+import type { Fragment, FragmentSink } from '../server/service.js';
 
 export interface WriterProcess {
   /** A gRPC target: `unix:PATH`. */
@@ -47,15 +41,6 @@ const Client = makeClientConstructor(EXECUTION_SERVICE, 'ExecutionService');
 interface Connected {
   readonly process: WriterProcess;
   readonly client: ExecutionClient;
-}
-
-function metadataOf({ batchRows, dictionaries, exact, parameters }: FragmentOptions): Metadata {
-  const metadata = new Metadata();
-  metadata.set(BATCH_ROWS, String(batchRows));
-  if (dictionaries) metadata.set(DICTIONARIES, '1');
-  if (exact) metadata.set(EXACT_TYPES, '1');
-  if (parameters !== undefined) metadata.set(PARAMETERS, Buffer.from(parameters));
-  return metadata;
 }
 
 export class WriterLink {
@@ -101,7 +86,7 @@ export class WriterLink {
       execution_id: executionId,
       compute_context: '',
     };
-    const call = client.ExecuteFragment(request, metadataOf(options));
+    const call = client.ExecuteFragment(request, fragmentMetadata(options));
     const cancel = (): void => call.cancel();
     signal.addEventListener('abort', cancel, { once: true });
     if (signal.aborted) cancel();

@@ -13,6 +13,8 @@ import { type Script, ScriptedServer } from './scriptedServer.js';
 const MIB = 1 << 20;
 const SECONDS = 20_000;
 
+const OPTIONS = { batchRows: 65_536, dictionaries: true, exact: true };
+
 const call = (options: Partial<Call> = {}): Call => ({
   request: {
     plan: Buffer.from('SELECT ü'),
@@ -21,7 +23,7 @@ const call = (options: Partial<Call> = {}): Call => ({
     execution_id: 'e1',
     compute_context: '',
   },
-  encoding: { batchRows: 65_536, dictionaries: true, exact: true },
+  options: OPTIONS,
   ...options,
 });
 
@@ -57,7 +59,7 @@ test('a request, its metadata, and the answer with the version it read', async (
     },
     async (transport, { asked }) => {
       const answer = transport.execute(
-        call({ parameters: Buffer.from([0, 255]), timeoutMs: 9000 }),
+        call({ options: { ...OPTIONS, parameters: Buffer.from([0, 255]) }, timeoutMs: 9000 }),
       );
       assert.deepEqual(await collect(answer.payloads()), ['one', 'two']);
       assert.equal(answer.version, 'v:w:7');
