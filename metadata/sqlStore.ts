@@ -24,7 +24,7 @@ import { isConflict, metadataError } from './errors.js';
 import * as layers from './layers.js';
 import * as leases from './leases.js';
 import { measureDatabases, measureSnapshots } from './measure.js';
-import { removeSnapshot } from './removal.js';
+import { removeSnapshot } from './requestedRemoval.js';
 import { resolveSnapshot } from './resolve.js';
 import type { RetentionStore } from './retention/port.js';
 import { SqlRetention } from './retention/sqlRetention.js';

@@ -10,8 +10,8 @@ import * as collection from './collection.js';
 import * as pins from './pins.js';
 import { type RetentionPolicy, requirePolicy } from './policy.js';
 import type { DeadLayer, Pins, RetentionStore } from './port.js';
-import * as removal from './removal.js';
 import { decodePolicy, encodePolicy } from './rows.js';
+import * as thinning from './thinning.js';
 import * as tombstones from './tombstones.js';
 
 /** Longer than any host sleeps in the middle of a publication. */
@@ -84,31 +84,31 @@ export class SqlRetention implements RetentionStore {
 
   datedSnapshots(database: DatabaseId) {
     return this.#store.read(`list snapshots of database ${database}`, (db) =>
-      removal.datedSnapshots(db, database),
+      thinning.datedSnapshots(db, database),
     );
   }
 
   heldSnapshots(database: DatabaseId) {
     return this.#store.read(`find what holds snapshots of database ${database}`, async (db) =>
-      removal.readHeld(db, database, await this.#now(db)),
+      thinning.readHeld(db, database, await this.#now(db)),
     );
   }
 
   deadWithout(databases: readonly DatabaseId[], snapshots: readonly SnapshotId[]) {
     return this.#store.read('find layers without references', (db) =>
-      removal.deadWithout(db, databases, snapshots),
+      thinning.deadWithout(db, databases, snapshots),
     );
   }
 
   removeSnapshots(database: DatabaseId, snapshots: readonly SnapshotId[]) {
     return this.#store.write(`remove snapshots of database ${database}`, (trx) =>
-      removal.removeSnapshots(trx, database, snapshots, () => this.#now(trx), this.#lock),
+      thinning.removeSnapshots(trx, database, snapshots, () => this.#now(trx), this.#lock),
     );
   }
 
   removeDropped(database: DatabaseId, snapshots: readonly SnapshotId[], before: WallTime) {
     return this.#store.write(`remove the dropped database ${database}`, (trx) =>
-      removal.removeDropped(trx, database, snapshots, before, () => this.#now(trx), this.#lock),
+      thinning.removeDropped(trx, database, snapshots, before, () => this.#now(trx), this.#lock),
     );
   }
 
@@ -130,7 +130,7 @@ export class SqlRetention implements RetentionStore {
 
   removeDatabase(database: DatabaseId, droppedBefore: WallTime) {
     return this.#store.write(`forget the dropped database ${database}`, (trx) =>
-      removal.removeDatabase(trx, database, droppedBefore),
+      thinning.removeDatabase(trx, database, droppedBefore),
     );
   }
 

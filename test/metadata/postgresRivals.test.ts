@@ -14,13 +14,12 @@ import { startPostgres } from '../harness/postgres.js';
 import { seededRandom, testSeed, testSetting } from '../harness/seeds.js';
 import { dbId, START } from './fixtures.js';
 import { createSchema, openStore } from './postgresHome.js';
-import { NAMES, RIVAL_TTL, type RivalEvent } from './postgresRival.js';
+import { NAMES, type RivalEvent } from './postgresRival.js';
+import { requireFencing } from './rivalOracle.js';
 
 const RIVALS = testSetting('OPENDUCK_TEST_RIVALS', 4);
 const OPERATIONS = testSetting('OPENDUCK_TEST_RIVAL_OPERATIONS', 300);
 const CHILD = fileURLToPath(new URL('./postgresRival.js', import.meta.url));
-/** The server's clock counts whole milliseconds, and so does ours. */
-const TICK_MS = 2;
 
 const server = await startPostgres({ fsync: false });
 after(() => server.dispose());
@@ -42,37 +41,6 @@ async function runRival(args: readonly string[], killAfter: number): Promise<Riv
     return events;
   } finally {
     child.kill('SIGKILL');
-  }
-}
-
-/** The rival that is killed on its way. */
-const KILLED = 'rival-1';
-
-/** Of one database: whoever holds it by `before` must have lost it when `taken` happened. */
-function wasTakenEarly(before: RivalEvent, taken: RivalEvent, events: readonly RivalEvent[]) {
-  if (before.holder === taken.holder || before.epoch! >= taken.epoch!) return false;
-  const released = events.some(
-    (e) => e.what === 'release' && e.epoch === before.epoch && e.began <= taken.ended,
-  );
-  // The killed one may have released it, and not lived to say so.
-  const isLastWord =
-    before.holder === KILLED && !events.some((e) => e.holder === KILLED && e.began >= before.ended);
-  return !released && !isLastWord && taken.ended + TICK_MS < before.began + RIVAL_TTL;
-}
-
-function requireFencing(events: readonly RivalEvent[]): void {
-  const acquired = events.filter((e) => e.what === 'acquire');
-  const epochs = acquired.map((e) => e.epoch!);
-  assert.equal(new Set(epochs).size, epochs.length, 'an epoch was given twice');
-  for (const taken of acquired) {
-    for (const e of events) {
-      const stale = e.epoch! < taken.epoch! && e.began > taken.ended + TICK_MS;
-      const writes = e.what === 'publish' || e.what === 'renew';
-      assert.ok(!(writes && stale), `${JSON.stringify(e)} after ${JSON.stringify(taken)}`);
-      const holds = e.what === 'acquire' || e.what === 'renew';
-      const early = holds && wasTakenEarly(e, taken, events);
-      assert.ok(!early, `${JSON.stringify(taken)} in spite of ${JSON.stringify(e)}`);
-    }
   }
 }
 

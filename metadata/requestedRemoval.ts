@@ -1,9 +1,9 @@
-/** One snapshot is taken out of a history. Functions over a transaction. */
+/** One snapshot is taken out of a history because somebody asked for it. Over a transaction. */
 import type { Transaction } from 'kysely';
 import { OpenduckError } from '../proto/errors.js';
 import type { DatabaseId, SnapshotId } from '../proto/ids.js';
 import { lockDatabase } from './databases.js';
-import { deleteSnapshots } from './retention/removal.js';
+import { deleteSnapshots } from './retention/thinning.js';
 import type { Schema } from './schema.js';
 import { readSnapshot } from './snapshots.js';
 

@@ -1,4 +1,4 @@
-/** Deletes snapshots, and in the end databases. Functions over a transaction. */
+/** Deletes the snapshots that nothing keeps, and in the end databases. Over a transaction. */
 import type { Kysely, Transaction } from 'kysely';
 import {
   type DatabaseId,
