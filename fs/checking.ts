@@ -84,6 +84,7 @@ export async function checkLayers(engine: Engine, request: LayerCheckRequest): P
     if (deep) bytes += record.objectBytes;
     if (fault === undefined) continue;
     const snapshots = await metadata.snapshotsOver(database, record.id);
+    if (snapshots.length === 0) continue; // retention took the last one since they were listed
     const { id: layer, key } = record;
     const repaired = repair ? await repairLayer(engine, record, fault, backup) : undefined;
     findings.push({ layer, key, ...fault, snapshots, repaired });

@@ -27,6 +27,7 @@ import type {
   SnapshotSummary,
 } from './engineCommands.js';
 import type { EngineDatabase } from './engineOptions.js';
+import { resolveHeld } from './gc/holds.js';
 import type { CollectOptions, CollectReport, RetentionSummary } from './gc/report.js';
 import { type BegunImport, type ImportRequest, Imports } from './imports.js';
 import { requireDatabaseName } from './names.js';
@@ -85,7 +86,7 @@ export class DatabaseCommands implements EngineCommands {
   }
 
   async resolveSnapshot(name: string, when: string): Promise<SnapshotSummary> {
-    return summarizeSnapshot(name, await this.#engine.resolve(this.#engine.get(name), when));
+    return summarizeSnapshot(name, await resolveHeld(this.#engine, this.#engine.get(name), when));
   }
 
   async listSnapshots(name: string): Promise<SnapshotSummary[]> {
@@ -150,7 +151,7 @@ export class DatabaseCommands implements EngineCommands {
   }
 
   async describeSnapshot(name: string, when: string): Promise<SnapshotContent> {
-    const snapshot = await this.#engine.resolve(this.#engine.get(name), when);
+    const snapshot = await resolveHeld(this.#engine, this.#engine.get(name), when);
     const files = await filesOfSnapshot(this.#engine, name, snapshot);
     return { snapshot: summarizeSnapshot(name, snapshot), files };
   }

@@ -8,6 +8,7 @@ import type { SourceTable } from '../layers/sources.js';
 import type { Image, Version } from './database/image.js';
 import { readContent } from './database/readContent.js';
 import type { Engine } from './engine.js';
+import { resolveHeld } from './gc/holds.js';
 
 /** DuckDB's blocks. */
 const BLOCK_BYTES = 256 << 10;
@@ -110,8 +111,8 @@ export async function diffSnapshots(
 ): Promise<SnapshotDiff> {
   const entry = engine.get(name);
   const [first, second] = [
-    await engine.resolve(entry, whens[0]),
-    await engine.resolve(entry, whens[1]),
+    await resolveHeld(engine, entry, whens[0]),
+    await resolveHeld(engine, entry, whens[1]),
   ];
   const before = await entry.snapshots.open(first);
   try {

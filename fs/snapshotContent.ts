@@ -4,6 +4,7 @@ import { OpenduckError } from '../proto/errors.js';
 import { readContent } from './database/readContent.js';
 import type { Engine } from './engine.js';
 import type { SnapshotSummary } from './engineCommands.js';
+import { resolveHeld } from './gc/holds.js';
 
 /** Bytes of one answer, at most. */
 const LARGEST_READ_BYTES = 16 << 20;
@@ -44,7 +45,7 @@ export async function readSnapshot(
   length: number,
 ): Promise<Buffer> {
   const entry = engine.get(name);
-  const version = await entry.snapshots.open(await engine.resolve(entry, when));
+  const version = await entry.snapshots.open(await resolveHeld(engine, entry, when));
   try {
     const image = version.files.get(suffix);
     if (image === undefined) {

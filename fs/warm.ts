@@ -5,6 +5,7 @@
 import { inLanes } from '../layers/lanes.js';
 import type { LayerRecord } from '../metadata/store.js';
 import type { Engine } from './engine.js';
+import { resolveHeld } from './gc/holds.js';
 
 /** Bytes of one part, and of one request. */
 const PART_BYTES = 64 << 20;
@@ -45,7 +46,7 @@ export async function warm(
   from: number,
 ): Promise<WarmProgress> {
   const { metadata, objects } = engine.options;
-  const { id } = await engine.resolve(engine.get(name), when);
+  const { id } = await resolveHeld(engine, engine.get(name), when);
   const stack = await metadata.stackOf(id);
   const total = stack.reduce((sum, layer) => sum + layer.objectBytes, 0);
   if (objects.warm === undefined) return { position: total, total }; // they are here already

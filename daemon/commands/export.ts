@@ -18,13 +18,14 @@ import { type CommandSession, withSession } from '../session.js';
 import { exportSnapshot } from '../transfer/exportSnapshot.js';
 
 /** Without WHEN: the newest commit, which becomes a snapshot for it. */
-function chooseSnapshot(
+async function chooseSnapshot(
   { commands }: CommandSession,
   database: string,
   when: string | undefined,
 ): Promise<SnapshotSummary> {
-  if (when === undefined) return commands.takeSnapshot(database, undefined);
-  return commands.resolveSnapshot(database, when);
+  const which = when ?? (await commands.takeSnapshot(database, undefined)).id;
+  // Retention leaves what was asked for alone for a while.
+  return commands.resolveSnapshot(database, which);
 }
 
 function requireOutside(file: string, mountpoint: string | undefined): void {

@@ -27,7 +27,10 @@ async function warmAll(
   let progress = await commands.warm(database, id, 0);
   while (progress.position < progress.total) {
     show(progress);
+    const { total } = progress;
     progress = await commands.warm(database, id, progress.position);
+    // Its layers were merged meanwhile: what is warm already takes no time.
+    if (progress.total !== total) progress = await commands.warm(database, id, 0);
   }
   show(progress);
   return progress;

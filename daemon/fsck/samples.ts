@@ -66,6 +66,11 @@ async function hasContent(commands: EngineCommands, snapshot: SnapshotSummary): 
   return files.some(({ suffix, size }) => suffix === MAIN_SUFFIX && size > 0);
 }
 
+/** Retention may have taken it since it was listed. */
+async function isThere(commands: EngineCommands, { database, id }: SnapshotSummary) {
+  return (await commands.listSnapshots(database)).some((snapshot) => snapshot.id === id);
+}
+
 function findingOf({ database, id, committedAt }: SnapshotSummary, cause: unknown): Finding {
   return {
     kind: 'duckdb',
@@ -97,6 +102,7 @@ export async function openSamples(
         await withSnapshotFile(options, snapshot, readTables);
         opened++;
       } catch (error) {
+        if (errorCode(error) === 'NOT_FOUND' && !(await isThere(commands, snapshot))) continue;
         if (errorCode(error) !== 'CORRUPT') throw error;
         const text = describeError(error);
         if (ENCRYPTED.test(text)) skipped.push(`${name}: snapshot ${snapshot.id} is encrypted.`);

@@ -8,6 +8,7 @@ import type { Clock, Logger } from '../../proto/ports.js';
 import { hasUnpublished, type LogDirectories } from '../database/logDirectory.js';
 import type { EngineDatabase } from '../engineOptions.js';
 import { Collection, type CollectorPorts } from './collector.js';
+import { Holds } from './holds.js';
 import { OpenObjects } from './openObjects.js';
 import { Pinner } from './pinner.js';
 import {
@@ -47,6 +48,7 @@ export interface GarbagePorts {
 export class Garbage {
   /** To be used instead of the one that was given. */
   readonly objects: OpenObjects;
+  readonly holds: Holds;
   readonly #ports: GarbagePorts;
   readonly #pinner: Pinner | undefined;
   #cancel: (() => void) | undefined;
@@ -57,6 +59,7 @@ export class Garbage {
     this.#ports = ports;
     this.objects = new OpenObjects(ports.objects);
     const { retention, shared } = ports;
+    this.holds = new Holds(ports);
     if (retention === undefined || !shared) return;
     this.#pinner = new Pinner({
       ...ports,
@@ -179,6 +182,7 @@ export class Garbage {
     this.#cancel?.();
     await this.#pinner?.stop();
     await this.#running?.catch(() => {});
+    await this.holds.letGo().catch(() => {}); // they expire
   }
 }
 

@@ -1,8 +1,10 @@
 /** What hosts have pinned, and what may not go because of that. Functions over a transaction. */
 import type { Kysely, Transaction } from 'kysely';
 import type { LayerId, SnapshotId, WallTime } from '../../proto/ids.js';
+import { lockDatabase } from '../databases.js';
 import { insertBatches } from '../rows.js';
 import type { Schema } from '../schema.js';
+import { readSnapshot } from '../snapshots.js';
 import type { DatabaseRecord } from '../store.js';
 import type { DeadLayer, Pins } from './port.js';
 
@@ -95,6 +97,27 @@ export async function replacePins(
     const rows = batch.map((layer) => ({ ...pin, layer }));
     await trx.insertInto('layer_pin').values(rows).execute();
   }
+}
+
+/**
+ * Beside what the host has pinned. Under the lock under which snapshots are deleted: it is there
+ * until the pin expires, or gone already. Throws NOT_FOUND.
+ */
+export async function pinSnapshot(
+  trx: Transaction<Schema>,
+  host: string,
+  snapshot: SnapshotId,
+  expires: () => Promise<WallTime>,
+): Promise<void> {
+  await lockDatabase(trx, (await readSnapshot(trx, snapshot)).database);
+  await readSnapshot(trx, snapshot);
+  await trx
+    .deleteFrom('reader_pin')
+    .where('host', '=', host)
+    .where('snapshot', '=', snapshot)
+    .execute();
+  const row = { host, snapshot, expires_at: await expires() };
+  await trx.insertInto('reader_pin').values(row).execute();
 }
 
 /**

@@ -94,6 +94,8 @@ export interface RetentionStore {
   tombstonesSince(since: WallTime): Promise<{ now: WallTime; tombstones: DeadLayer[] }>;
   /** Everything that the host has pinned from now on, for `ttlMs`. */
   pin(host: string, pins: Pins, ttlMs: number): Promise<void>;
+  /** Pins one snapshot more, beside what else `host` has pinned. Throws NOT_FOUND: it is gone. */
+  pinSnapshot(host: string, snapshot: SnapshotId, ttlMs: number): Promise<void>;
 
   /**
    * The right to collect, for one host at a time; false when another host has it, or when the last

@@ -176,6 +176,12 @@ export class SqlRetention implements RetentionStore {
     );
   }
 
+  pinSnapshot(host: string, snapshot: SnapshotId, ttlMs: number) {
+    return this.#store.write(`pin snapshot ${snapshot}`, (trx) =>
+      pins.pinSnapshot(trx, host, snapshot, async () => wallTime((await this.#now(trx)) + ttlMs)),
+    );
+  }
+
   beginCollection(holder: string, ttlMs: number, intervalMs: number) {
     return this.#store.write('begin a collection', (trx) =>
       collection.begin(trx, holder, ttlMs, intervalMs, () => this.#now(trx)),

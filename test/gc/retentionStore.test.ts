@@ -84,6 +84,23 @@ check('a policy is set for one database, and taken away', async ({ store, retent
   await refuses(retention.readPolicy(dbId(9)), 'NOT_FOUND');
 });
 
+check('one snapshot more is pinned, until that runs out', async (home) => {
+  const { store, retention } = home;
+  const writer = await startWriter(store);
+  for (let i = 0; i < 4; i++) await writer.publish();
+  await retention.pin('calls', { snapshots: [snapId(1)], layers: [] }, 2 * TTL);
+  await retention.pinSnapshot('calls', snapId(2), TTL);
+  await retention.pinSnapshot('calls', snapId(2), 2 * TTL);
+  await home.passTime(TTL + 1);
+  const all = numbered([1, 2, 3, 4]);
+  const first = await retention.removeSnapshots(dbId(1), all);
+  assert.deepEqual(first.snapshots, [snapId(3)]);
+  await refuses(retention.pinSnapshot('calls', snapId(3), TTL), 'NOT_FOUND', /snapshot/);
+  await home.passTime(TTL);
+  const second = await retention.removeSnapshots(dbId(1), all);
+  assert.deepEqual([...second.snapshots].sort(), numbered([1, 2]));
+});
+
 check('head, named and pinned snapshots stay, whoever asks', async (home) => {
   const { store, retention } = home;
   const writer = await startWriter(store);
