@@ -50,6 +50,8 @@ export class MemoryDisk implements Disk {
   fault: (operation: DiskOperation, path: string) => Error | undefined = () => undefined;
   /** Whether the page cache has everything; when not, `readCached` returns −1. */
   cached = true;
+  /** Whether `crash` will be asked for: what was synced is copied for it, the whole file each time. */
+  mortal = true;
   /** How often each operation was asked for. */
   readonly counts = new Map<DiskOperation, number>();
   /** Files that were opened and not closed. */
@@ -170,6 +172,7 @@ export class MemoryDisk implements Disk {
 
   /** The disk after a power cut at this moment. This one stays as it is. */
   crash(): MemoryDisk {
+    if (!this.mortal) throw new Error('this disk was said never to crash');
     const after = new MemoryDisk();
     const copies = new Map<Inode, Inode>();
     for (const [path, entry] of this.#durableNames) {
@@ -267,7 +270,7 @@ class MemoryFile implements DiskFile {
 
   async dataSync(): Promise<void> {
     await this.#enterLater('dataSync');
-    this.#inode.synced = this.#inode.content();
+    if (this.#disk.mortal) this.#inode.synced = this.#inode.content();
   }
 
   async truncate(size: number): Promise<void> {

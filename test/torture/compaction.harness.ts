@@ -1,14 +1,17 @@
 /**
- * A week of one-second commits through the real engine, every one of them published: disk and
- * object store in memory, metadata in SQLite, a clock that is told what time it is. Looks at the
- * stack after every commit, and now and then at all of it from another host: what has to be opened,
- * what has to be read, and whether the bytes are right.
+ * A week of one-second commits through the real engine, every one of them published, with garbage
+ * collection by the default policy every hour: disk and object store in memory, metadata in SQLite,
+ * a clock that is told what time it is. Looks at the stack after every commit, and now and then at
+ * all of it from another host: what has to be opened, what has to be read, and whether the bytes
+ * are right.
  */
 import { join } from 'node:path';
 import { type Engine, openEngine } from '../../fs/engine.js';
 import type { EngineDatabase } from '../../fs/engineOptions.js';
+import { MIN_AGE_MS, UNDROP_WITHIN_MS } from '../../fs/gc/report.js';
+import type { MetadataWithRetention } from '../../metadata/retention/port.js';
 import { openSqliteStore } from '../../metadata/sqlite/open.js';
-import type { LayerRecord, MetadataStore, SnapshotRecord } from '../../metadata/store.js';
+import type { LayerRecord, SnapshotRecord } from '../../metadata/store.js';
 import { silentLogger, systemRandom } from '../../proto/ports.js';
 import { ManualClock } from '../fs/manualClock.js';
 import { removeTempDir } from '../harness/leakCheck.js';
@@ -18,13 +21,14 @@ import { MemoryDisk } from '../layers/memoryDisk.js';
 import { readWhole } from './fuzzWorld.js';
 import type { TortureHarness, TortureOptions, TortureResult } from './harness.js';
 import { WeekObjects } from './weekObjects.js';
-import { type Kept, keptOf, type Minute } from './weekRetention.js';
+import { type Kept, keptOf, POLICIES } from './weekRetention.js';
 import { WeekWriter } from './weekWriter.js';
 
 const WEEK_COMMITS = 604_800;
 const SHORT_COMMITS = 3_000;
 const SHORT_MS = 1_000;
 const MINUTE_COMMITS = 60;
+const HOUR_COMMITS = 3600;
 /** Looks from another host, over the run. */
 const LOOKS = 8;
 
@@ -37,21 +41,31 @@ const MAX_READ = 3;
 /** Bytes put into the object store ÷ bytes committed, after the first load. */
 const MAX_WRITE = 16;
 
+interface Highest {
+  depth: number;
+  space: number;
+  read: number;
+  opens: number;
+  openMs: number;
+  stored: number;
+  gcMs: number;
+}
+
 interface Week {
-  readonly metadata: MetadataStore;
+  readonly metadata: MetadataWithRetention;
+  readonly engine: Engine;
   readonly objects: WeekObjects;
   readonly clock: ManualClock;
   readonly entry: EngineDatabase;
   readonly writer: WeekWriter;
-  readonly minutes: Minute[];
   readonly failures: string[];
-  readonly highest: { depth: number; space: number; read: number; opens: number; openMs: number };
+  readonly highest: Highest;
 }
 
 const openOn = (
   disk: MemoryDisk,
   objects: WeekObjects,
-  metadata: MetadataStore,
+  metadata: MetadataWithRetention,
   clock: ManualClock,
 ): Promise<Engine> =>
   openEngine({
@@ -59,6 +73,7 @@ const openOn = (
     disk,
     objects,
     metadata,
+    retention: metadata.retention,
     clock,
     random: systemRandom,
     logger: silentLogger,
@@ -82,18 +97,25 @@ async function second(week: Week): Promise<SnapshotRecord> {
   return snapshot!;
 }
 
-/** What the head consists of; the objects that are neither in it nor kept can go. */
+/** What the head consists of. */
 async function minute(week: Week, snapshot: SnapshotRecord): Promise<void> {
-  const { metadata, objects, minutes, writer, highest, failures } = week;
+  const { metadata, writer, highest, failures } = week;
   const stack = await metadata.stackOf(snapshot.id);
-  minutes.push({ sequence: snapshot.sequence, stack });
-  objects.keepOnly(new Set(stack.map(({ key }) => key)));
   const space = sizeOf(stack) / writer.liveBytes;
   highest.space = Math.max(highest.space, space);
   if (space > MAX_SPACE) {
     const layers = stack.map(({ objectBytes }) => objectBytes).join(' ');
     failures.push(`${space.toFixed(2)} × live at sequence ${snapshot.sequence}: ${layers}`);
   }
+}
+
+/** As it happens by itself, with the default policy and the default minimum age. */
+async function hour({ engine, objects, writer, highest }: Week): Promise<void> {
+  const started = performance.now();
+  const options = { undropWithinMs: UNDROP_WITHIN_MS, minAgeMs: MIN_AGE_MS, dryRun: false };
+  await engine.commands.collect({ ...options, database: undefined });
+  highest.gcMs = Math.max(highest.gcMs, performance.now() - started);
+  highest.stored = Math.max(highest.stored, objects.stored.bytes / writer.liveBytes);
 }
 
 /** Another host, with nothing on its disk, opens the database and reads all of it. */
@@ -130,6 +152,7 @@ async function live(
     const snapshot = await second(week);
     done++;
     if (done % MINUTE_COMMITS === 0) await minute(week, snapshot);
+    if (done % HOUR_COMMITS === 0) await hour(week);
     if (done % Math.ceil(commits / LOOKS) === 0) {
       await minute(week, snapshot);
       await look(week);
@@ -144,33 +167,32 @@ async function live(
 
 const hundredths = (ratio: number): number => Math.round(ratio * 100);
 
-async function countRows(metadata: MetadataStore, entry: EngineDatabase): Promise<number> {
-  const measures = await metadata.measureSnapshots(entry.database.id);
-  return measures.reduce((sum, { layers }) => sum + layers, 0);
-}
-
-const policyCounts = (name: string, { rows, objects, bytes }: Kept, liveBytes: number) => ({
+const policyCounts = (
+  name: string,
+  { snapshots, rows, objects, bytes }: Kept,
+  liveBytes: number,
+) => ({
+  [`${name}: snapshots`]: snapshots,
   [`${name}: stack rows`]: rows,
   [`${name}: objects`]: objects,
   [`${name}: % of live bytes stored`]: hundredths(bytes / liveBytes),
 });
 
 async function simulate(
-  metadata: MetadataStore,
+  metadata: MetadataWithRetention,
   clock: ManualClock,
   options: TortureOptions,
 ): Promise<TortureResult> {
   const disk = new MemoryDisk();
+  disk.mortal = false;
   const objects = new WeekObjects(disk);
   const engine = await openOn(disk, objects, metadata, clock);
   const entry = await engine.create('week');
   const writer = new WeekWriter(entry.database, seededRandom(options.seed));
-  const highest = { depth: 0, space: 0, read: 0, opens: 0, openMs: 0 };
-  const week: Week = {
-    ...{ metadata, objects, clock, entry, writer, highest },
-    minutes: [],
-    failures: [],
-  };
+  const none = { depth: 0, space: 0, read: 0, opens: 0, openMs: 0 };
+  const highest: Highest = { ...none, stored: 0, gcMs: 0 };
+  const failures: string[] = [];
+  const week: Week = { metadata, engine, objects, clock, entry, writer, highest, failures };
   await writer.create();
   await entry.publisher.publish('interval');
   const [loadedBytes, loadedObjects, loaded] = [objects.bytes, objects.objects, writer.written];
@@ -195,15 +217,17 @@ async function simulate(
     '% of live bytes put in all': hundredths(objects.bytes / liveBytes),
     'objects opened by another host at most': highest.opens,
     'ms to open there at most': Math.round(highest.openMs),
-    'stack rows without retention': await countRows(metadata, entry),
-    ...policyCounts(
-      'an hour by the minute, a day by the hour, a week by the day',
-      keptOf(week.minutes),
-      liveBytes,
-    ),
+    'ms a collection at most': Math.round(highest.gcMs),
+    '% of live bytes in the store at most': hundredths(highest.stored),
+    'objects in the store': objects.stored.objects,
   };
+  const kept: Record<string, number> = {};
+  for (const [name, policy] of Object.entries(POLICIES)) {
+    const left = await keptOf(metadata, entry.database.id, policy);
+    Object.assign(kept, policyCounts(name, left, liveBytes));
+  }
   await engine.close();
-  return { counts, failures: week.failures };
+  return { counts: { ...counts, ...kept }, failures };
 }
 
 async function run(options: TortureOptions): Promise<TortureResult> {

@@ -1,4 +1,4 @@
-/** An object store in memory that counts, and lets go of what nobody will ask for any more. */
+/** An object store in memory that counts. */
 import type { ObjectReader, ObjectStore } from '../../layers/objectStore.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { MemoryDisk } from '../layers/memoryDisk.js';
@@ -59,8 +59,12 @@ export class WeekObjects implements ObjectStore {
     this.#content.delete(key);
   }
 
-  /** As a garbage collection would: all but `kept` goes. */
-  keepOnly(kept: ReadonlySet<string>): void {
-    for (const key of this.#content.keys()) if (!kept.has(key)) this.#content.delete(key);
+  /** What is there. */
+  get stored(): { readonly objects: number; readonly bytes: number } {
+    const contents = [...this.#content.values()];
+    return {
+      objects: contents.length,
+      bytes: contents.reduce((sum, { length }) => sum + length, 0),
+    };
   }
 }
