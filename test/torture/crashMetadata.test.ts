@@ -1,10 +1,11 @@
 /** The metadata double of the crash harness behaves as the real store does. */
 import { ManualClock } from '../fs/manualClock.js';
+import { retentionConformance } from '../gc/retentionConformance.js';
 import { metadataConformance } from '../metadata/conformance.js';
 import { CrashMetadata } from './crashMetadata.js';
 import type { MetadataState } from './crashMetadataState.js';
 
-metadataConformance('crash double', async () => {
+async function openDouble() {
   const clock = new ManualClock();
   const open = (state?: MetadataState) => {
     const store = new CrashMetadata(state);
@@ -22,4 +23,7 @@ metadataConformance('crash double', async () => {
     },
     dispose: () => store.close(),
   };
-});
+}
+
+metadataConformance('crash double', openDouble);
+retentionConformance('crash double', openDouble);

@@ -4,6 +4,7 @@
  * conformance suite of the real store.
  */
 import { requireStack } from '../../metadata/invariants.js';
+import type { MetadataWithRetention } from '../../metadata/retention/port.js';
 import type {
   DatabaseMeasure,
   DatabaseRecord,
@@ -49,17 +50,24 @@ import {
   withStack,
 } from './crashMetadataState.js';
 import { resolveAmong } from './crashResolve.js';
+import { CrashRetention, type RetentionOperation } from './crashRetention.js';
+import { pinOvertaken, withoutSnapshots } from './crashRetentionState.js';
 
 /** Before and after the effect of a transaction; what it throws is what the caller gets. */
-export type MetadataHook = (operation: keyof MetadataStore, after: boolean) => Promise<void>;
+export type MetadataHook = (operation: MetadataOperation, after: boolean) => Promise<void>;
+
+export type MetadataOperation = keyof MetadataStore | RetentionOperation;
 
 type Outcome<T> = readonly [state: MetadataState, result: T];
 
-export class CrashMetadata implements MetadataStore {
+export class CrashMetadata implements MetadataWithRetention {
   readonly shared = false;
   hook: MetadataHook = async () => {};
   /** The clock that leases run by. */
   now: () => WallTime = () => wallTime(0);
+  readonly retention = new CrashRetention((operation, work) =>
+    this.#run(operation, (state) => work(state, this.now())),
+  );
   #state: MetadataState;
   #inFlight: MetadataState | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -74,7 +82,7 @@ export class CrashMetadata implements MetadataStore {
     return this.#inFlight === undefined ? [this.#state] : [this.#state, this.#inFlight];
   }
 
-  #run<T>(operation: keyof MetadataStore, work: (s: MetadataState) => Outcome<T>): Promise<T> {
+  #run<T>(operation: MetadataOperation, work: (s: MetadataState) => Outcome<T>): Promise<T> {
     const result = this.#turn.then(async () => {
       if (this.#closed) refuse('UNAVAILABLE', 'the store is closed');
       await this.hook(operation, false);
@@ -190,21 +198,20 @@ export class CrashMetadata implements MetadataStore {
     });
   }
 
-  #lease(operation: keyof MetadataStore, work: (state: MetadataState) => Lease): Promise<Lease> {
-    return this.#run(operation, (state) => {
-      const lease = work(state);
-      return [{ ...state, leases: put(state.leases, [[lease.database, lease]]) }, lease];
+  acquireLease(id: DatabaseId, holder: string, ttlMs: number): Promise<Lease> {
+    return this.#run('acquireLease', (state) => {
+      const now = this.now();
+      const lease = acquireLease(state, id, holder, now, ttlMs);
+      const next = pinOvertaken(state, id, holder, now);
+      return [{ ...next, leases: put(next.leases, [[id, lease]]) }, lease];
     });
   }
 
-  acquireLease(id: DatabaseId, holder: string, ttlMs: number): Promise<Lease> {
-    return this.#lease('acquireLease', (state) =>
-      acquireLease(state, id, holder, this.now(), ttlMs),
-    );
-  }
-
   renewLease(lease: Lease, ttlMs: number): Promise<Lease> {
-    return this.#lease('renewLease', (state) => renewLease(state, lease, this.now(), ttlMs));
+    return this.#run('renewLease', (state) => {
+      const renewed = renewLease(state, lease, this.now(), ttlMs);
+      return [{ ...state, leases: put(state.leases, [[lease.database, renewed]]) }, renewed];
+    });
   }
 
   releaseLease(lease: Lease): Promise<void> {
@@ -282,9 +289,7 @@ export class CrashMetadata implements MetadataStore {
       const { database, name } = requireSnapshot(state, id);
       if (requireDatabase(state, database).head === id) refuse('INVALID_ARGUMENT', 'newest');
       if (name !== undefined && !named) refuse('BUSY', `kept under the name '${name}'`);
-      const without = <V>(map: ReadonlyMap<SnapshotId, V>) =>
-        new Map([...map].filter(([key]) => key !== id));
-      return { ...state, snapshots: without(state.snapshots), stacks: without(state.stacks) };
+      return withoutSnapshots(state, new Set([id]));
     });
   }
 

@@ -27,6 +27,7 @@ import {
   type WallTime,
   wallTime,
 } from '../../proto/ids.js';
+import { NO_RETENTION, type RetentionState, requireLiving } from './crashRetentionTables.js';
 
 /** Maps are copied before they are changed: a state never changes. */
 export interface MetadataState {
@@ -35,6 +36,7 @@ export interface MetadataState {
   readonly stacks: ReadonlyMap<SnapshotId, readonly LayerId[]>;
   readonly layers: ReadonlyMap<LayerId, LayerRecord>;
   readonly leases: ReadonlyMap<DatabaseId, Lease>;
+  readonly retention: RetentionState;
 }
 
 export const EMPTY_METADATA: MetadataState = {
@@ -43,6 +45,7 @@ export const EMPTY_METADATA: MetadataState = {
   stacks: new Map(),
   layers: new Map(),
   leases: new Map(),
+  retention: NO_RETENTION,
 };
 
 export const refuse = (code: ErrorCode, message: string): never => {
@@ -102,6 +105,7 @@ export function withStack(
   for (const { id } of newLayers) {
     if (state.layers.has(id)) refuse('ALREADY_EXISTS', `layer ${id} is there already`);
   }
+  requireLiving(state.retention, stack);
   return {
     ...state,
     layers: put(
