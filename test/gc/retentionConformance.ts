@@ -261,6 +261,15 @@ check('one host collects at a time, and not more often than all want', async (ho
   assert.equal(await retention.beginCollection('a', 1000, 60_000), true);
 });
 
+check('a clock that was set back keeps nobody from collecting', async (home) => {
+  const { retention } = home;
+  await home.passTime(60_000);
+  assert.equal(await retention.beginCollection('a', 1000, 0), true);
+  await retention.endCollection('a', true);
+  await home.passTime(-30_000);
+  assert.equal(await retention.beginCollection('a', 1000, 10_000), true);
+});
+
 check('new tombstones are heard of, pins are replaced', async ({ store, retention }) => {
   const writer = await startWriter(store);
   await publishAlone(store, writer, 3);

@@ -5,8 +5,10 @@
 import { describeError } from '../../proto/errors.js';
 import { type SeededRandom, seededRandom } from '../harness/seeds.js';
 import { Actions, type Subject } from './crashActions.js';
+import { Collections, collectRecovered } from './crashCollect.js';
 import { CrashDisk } from './crashDisk.js';
 import { CrashMetadata } from './crashMetadata.js';
+import { snapshotsOf } from './crashMetadataState.js';
 import { DatabaseModel, WorldModel } from './crashModel.js';
 import { type CrashImage, type RecoveredWorld, verifyImage } from './crashVerify.js';
 import { crashedMetadata, killWorld, makeWorld, type World } from './crashWorld.js';
@@ -30,9 +32,10 @@ class Case {
   readonly #random: SeededRandom;
   readonly #images: SeededRandom;
   readonly #model = new WorldModel();
-  readonly counts = { crashes: 0, actions: 0, generations: 0 };
+  readonly counts = { crashes: 0, actions: 0, generations: 0, collections: 0 };
   #world!: World;
   #actions!: Actions;
+  #collections!: Collections;
   #waiting: CrashImage[] = [];
   /** The image that the next generation goes on with. */
   #last: CrashImage | undefined;
@@ -61,6 +64,7 @@ class Case {
 
   async #generation(generation: number): Promise<void> {
     this.#actions = new Actions(this.#world, this.#model, this.#random);
+    this.#collections = new Collections(this.#world, this.#model, this.#random);
     this.#stopped = new Promise((resolve) => {
       this.#stop = resolve;
     });
@@ -113,8 +117,9 @@ class Case {
     return {
       disk: disk.crash(seededRandom(this.#images.int(1, 2 ** 30))),
       metadata: crashedMetadata(metadata, this.#images),
-      acceptance: this.#model.acceptance(),
+      acceptance: this.#model.acceptance((id) => snapshotsOf(metadata.states()[0]!, id)),
       moment: `${this.#moment}, at ${what}`,
+      time: this.#world.clock.now(),
     };
   }
 
@@ -125,7 +130,11 @@ class Case {
   }
 
   async #verifyWaiting(): Promise<void> {
-    for (const image of this.#waiting.splice(0)) killWorld((await this.#verify(image)).world);
+    for (const image of this.#waiting.splice(0)) {
+      const { world } = await this.#verify(image);
+      if (this.#images.next() < 0.3) await collectRecovered(world, image);
+      killWorld(world);
+    }
   }
 
   #verify(image: CrashImage): Promise<RecoveredWorld> {
@@ -164,6 +173,7 @@ class Case {
     this.#model.names = names;
     this.#model.nextNames = undefined;
     this.#model.creating = undefined;
+    new Collections(world, this.#model, this.#random).ended();
     await this.#verifyWaiting();
   }
 
@@ -186,7 +196,8 @@ class Case {
     else if (dice <= 67) await actions.takeSnapshot(subject);
     else if (dice <= 71) await subject.entry.database.log.roll();
     else if (dice <= 74) this.#world.clock.advance(random.int(1, 20_000));
-    else if (dice <= 80) await actions.check(subject);
+    else if (dice <= 78) await actions.check(subject);
+    else if (dice <= 80) await this.#collect(subject, suffix);
     else if (dice <= 83) await this.#burst(subject, suffix);
     else await this.#storm(subject, suffix);
   }
@@ -208,6 +219,18 @@ class Case {
       const to = random.pick([...model.files.keys()].filter((other) => other !== suffix));
       await this.#actions.rename(subject, suffix, to);
     } else await this.#actions.unlink(subject, suffix);
+  }
+
+  /** Other rules now and then; then garbage collection, beside a writer mostly. */
+  async #collect(subject: Subject, suffix: string): Promise<void> {
+    const { random } = this.#actions;
+    if (random.next() < 0.5) await this.#collections.setPolicy(subject);
+    // Orphans are old ones, and so are tombstones of which the objects go.
+    if (random.next() < 0.3) this.#world.clock.advance(random.int(1, 100) * 3_600_000);
+    const collecting = this.#collections.collect();
+    if (random.next() < 0.8) await this.#burst(subject, suffix);
+    await collecting;
+    this.counts.collections++;
   }
 
   /** Enough snapshots for a compaction. */
@@ -264,7 +287,7 @@ function describe(seed: number, error: unknown): string {
 }
 
 async function run({ seed, budgetMs, log }: TortureOptions): Promise<TortureResult> {
-  const totals = { cases: 0, crashes: 0, actions: 0, generations: 0 };
+  const totals = { cases: 0, crashes: 0, actions: 0, generations: 0, collections: 0 };
   const failures: string[] = [];
   const end = Date.now() + budgetMs;
   for (let next = seed; Date.now() < end && failures.length < 5; next++) {
@@ -278,6 +301,7 @@ async function run({ seed, budgetMs, log }: TortureOptions): Promise<TortureResu
     totals.crashes += one.counts.crashes;
     totals.actions += one.counts.actions;
     totals.generations += one.counts.generations;
+    totals.collections += one.counts.collections;
     if (totals.cases % 50 === 0) log(`crash: ${totals.cases} cases, ${totals.crashes} crashes`);
   }
   return { counts: totals, failures };
@@ -288,6 +312,7 @@ export const harness: TortureHarness = {
   claim:
     'G4, G5, G6, G7: a simulated disk loses, tears and reorders what is not synced, at sync ' +
     'boundaries and in between; every database must come back as its last acknowledged commit or ' +
-    'a later one, every snapshot byte for byte, and without a report of damage.',
+    'a later one, every snapshot that retention keeps byte for byte, with every object that one ' +
+    'needs, and without a report of damage.',
   run,
 };

@@ -180,7 +180,7 @@ export class Actions {
 
   #published(model: DatabaseModel, snapshot: SnapshotRecord | undefined): void {
     if (snapshot === undefined) return;
-    model.published.set(snapshot.id, snapshot.version);
+    model.published.set(snapshot.id, snapshot);
     model.acknowledge(snapshot.version);
   }
 

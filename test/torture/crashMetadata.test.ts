@@ -15,7 +15,7 @@ async function openDouble() {
   let store = open();
   return {
     store,
-    passTime: async (ms) => clock.advance(ms),
+    passTime: async (ms: number) => clock.advance(ms),
     async reopen() {
       await store.close();
       store = open(store.states()[0]);

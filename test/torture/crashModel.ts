@@ -3,6 +3,8 @@
  *
  * Buffers here never change after they were made, so that states are cheap to keep.
  */
+import { DEFAULT_POLICY, keptBy, type RetentionPolicy } from '../../metadata/retention/policy.js';
+import type { SnapshotRecord } from '../../metadata/store.js';
 import type { DatabaseId, SnapshotId } from '../../proto/ids.js';
 
 /** Content of each file by suffix. */
@@ -100,9 +102,13 @@ export class DatabaseModel {
   head = 0;
   acknowledged = 0;
   readonly files = new Map<string, FileModel>();
-  readonly published = new Map<SnapshotId, number>();
+  readonly published = new Map<SnapshotId, SnapshotRecord>();
   readonly named = new Map<string, number>();
   making: Making | undefined;
+  /** undefined: the default. */
+  policy: RetentionPolicy | undefined;
+  /** What garbage collection, which is under way, may take: what no rule keeps, or everything. */
+  collecting: 'unkept' | 'all' | undefined;
 
   constructor(id: DatabaseId, name: string) {
     this.id = id;
@@ -127,7 +133,38 @@ export class DatabaseModel {
     this.acknowledged = Math.max(this.acknowledged, version);
   }
 
-  acceptance(): Acceptance {
+  /**
+   * Of what was promised, what garbage collection has to leave. `present`: what the metadata has,
+   * that which nobody promised included. Rules count from the newest snapshot back: what they keep
+   * now, they also kept when the collection looked, and there were fewer newer ones.
+   */
+  #kept(present: readonly SnapshotRecord[]): Map<SnapshotId, number> {
+    const isThere = new Set(present.map(({ id }) => id));
+    const gone = [...this.published.values()].filter(({ id }) => !isThere.has(id));
+    const all = [...present, ...gone].sort((a, b) => b.sequence - a.sequence);
+    const kept = keptBy(this.policy ?? DEFAULT_POLICY, all);
+    for (const { id, name } of present) if (name !== undefined) kept.add(id);
+    const must = [...this.published.values()].filter(
+      ({ id }) => this.collecting === undefined || (this.collecting === 'unkept' && kept.has(id)),
+    );
+    return new Map(must.map(({ id, version }) => [id, version]));
+  }
+
+  /** A collection has ended, or a crash has ended it. Throws when it took what it may not. */
+  collected(present: readonly SnapshotRecord[]): void {
+    const isThere = new Set(present.map(({ id }) => id));
+    for (const [id, version] of this.#kept(present)) {
+      if (!isThere.has(id)) throw new Error(`${this.name}: version ${version} was collected`);
+    }
+    for (const id of this.published.keys()) if (!isThere.has(id)) this.published.delete(id);
+    if (this.collecting === 'all') {
+      const names = new Set(present.map(({ name }) => name));
+      for (const name of this.named.keys()) if (!names.has(name)) this.named.delete(name);
+    }
+    this.collecting = undefined;
+  }
+
+  acceptance(present: readonly SnapshotRecord[]): Acceptance {
     const versions = new Map<number, readonly SetState[]>();
     for (const [number, state] of this.versions) versions.set(number, [state]);
     if (this.making !== undefined) versions.set(this.head + 1, this.making.candidates());
@@ -135,8 +172,8 @@ export class DatabaseModel {
       name: this.name,
       acknowledged: this.acknowledged,
       versions,
-      published: new Map(this.published),
-      named: new Map(this.named),
+      published: this.#kept(present),
+      named: new Map(this.collecting === 'all' ? [] : this.named),
     };
   }
 
@@ -175,8 +212,11 @@ export class WorldModel {
   nextNames: ReadonlyMap<string, DatabaseId> | undefined;
   creating: string | undefined;
 
-  acceptance(): WorldAcceptance {
-    const databases = new Map([...this.databases].map(([id, model]) => [id, model.acceptance()]));
+  /** `snapshotsOf`: what the metadata has of a database. */
+  acceptance(snapshotsOf: (id: DatabaseId) => readonly SnapshotRecord[]): WorldAcceptance {
+    const databases = new Map(
+      [...this.databases].map(([id, model]) => [id, model.acceptance(snapshotsOf(id))]),
+    );
     const names = [new Map(this.names)];
     if (this.nextNames !== undefined) names.push(new Map(this.nextNames));
     return { databases, names, creating: this.creating };

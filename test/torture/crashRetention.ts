@@ -222,7 +222,8 @@ export class CrashRetention implements RetentionStore {
     return this.#run('beginCollection', (state, now) => {
       const { turn } = state.retention;
       if (turn.holder !== holder && turn.expiresAt > now) return [state, false];
-      if (now - turn.finishedAt < intervalMs) return [state, false];
+      const pause = now - turn.finishedAt;
+      if (pause >= 0 && pause < intervalMs) return [state, false];
       const next = { ...turn, holder, expiresAt: now + ttlMs };
       return [states.withRetention(state, { turn: next }), true];
     });

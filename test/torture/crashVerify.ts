@@ -9,7 +9,14 @@ import type { CrashDisk } from './crashDisk.js';
 import { CrashMetadata } from './crashMetadata.js';
 import { type MetadataState, snapshotsOf } from './crashMetadataState.js';
 import { type Acceptance, difference, type SetState, type WorldAcceptance } from './crashModel.js';
-import { killWorld, makeWorld, readHead, readSnapshot, type World } from './crashWorld.js';
+import {
+  killWorld,
+  makeWorld,
+  readHead,
+  readSnapshot,
+  SimulatedClock,
+  type World,
+} from './crashWorld.js';
 
 /** Everything that a crash left, and what of it must be there. */
 export interface CrashImage {
@@ -18,6 +25,8 @@ export interface CrashImage {
   readonly acceptance: WorldAcceptance;
   /** Where it was taken. */
   readonly moment: string;
+  /** What the clock showed, ms; it goes on from there. */
+  readonly time: number;
 }
 
 /** What a database came up with. */
@@ -89,6 +98,16 @@ async function checkSnapshots(
   }
 }
 
+/** Every object that a snapshot of any database needs is there, as a whole. */
+export async function checkObjects({ metadata, objects }: World): Promise<void> {
+  const { stacks, layers } = metadata.states()[0]!;
+  for (const id of new Set([...stacks.values()].flat())) {
+    const { key, objectBytes } = layers.get(id)!;
+    const size = await objects.head(key);
+    if (size !== objectBytes) fail(`object ${key} has ${size} bytes instead of ${objectBytes}`);
+  }
+}
+
 const NEW_DATABASE: Acceptance = {
   name: 'just created',
   acknowledged: 0,
@@ -116,7 +135,7 @@ function checkNames(world: World, { names, creating, databases }: WorldAcceptanc
   fail(`databases ${[...found.keys()].join(' ')} are not ${[...names[0]!.keys()].join(' ')}`);
 }
 
-async function compare(world: World, image: CrashImage): Promise<RecoveredWorld> {
+export async function compare(world: World, image: CrashImage): Promise<RecoveredWorld> {
   const { acceptance } = image;
   checkNames(world, acceptance);
   const databases = new Map<DatabaseId, Recovered>();
@@ -128,6 +147,7 @@ async function compare(world: World, image: CrashImage): Promise<RecoveredWorld>
   for (const [id, accepted] of acceptance.databases) {
     await checkSnapshots(world, id, accepted, random);
   }
+  await checkObjects(world);
   const sentences = await world.metadata.check();
   if (sentences.length > 0) fail(`metadata: ${sentences.join(' ')}`);
   return { world, databases };
@@ -180,11 +200,23 @@ export async function verifyImage(
       if (left !== 0) return;
       const moment = `${image.moment}; recovery crashed at ${step} ${path}`;
       const state = random.pick(metadata.states());
-      again = { disk: disk.crash(seededRandom(seed + 1)), metadata: state, acceptance, moment };
+      const { time } = image;
+      again = {
+        disk: disk.crash(seededRandom(seed + 1)),
+        metadata: state,
+        acceptance,
+        moment,
+        time,
+      };
     };
   }
   try {
-    const world = await makeWorld({ disk, metadata, seed: seed + 2 });
+    const world = await makeWorld({
+      disk,
+      metadata,
+      seed: seed + 2,
+      clock: new SimulatedClock(image.time),
+    });
     await world.engine.load();
     const recovered = await compare(world, image);
     acceptance = pinned(acceptance, recovered.databases);

@@ -88,6 +88,7 @@ export async function makeWorld(options: WorldOptions): Promise<World> {
     disk,
     objects,
     metadata,
+    retention: metadata.retention,
     clock,
     random,
     logger: options.logger ?? silentLogger,
