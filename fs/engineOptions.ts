@@ -59,13 +59,11 @@ export interface Usage {
   forgetOldVersions(): Promise<void>;
   /** The database is gone. */
   forget(database: Database): void;
-  /** Nobody writes, or was promised that he may, and nothing of the last writer is left. */
-  isAtRest(database: Database): boolean;
   /** Processes that have it open for writing. */
   writersOf(database: Database): readonly number[];
   /**
    * Keeps everybody from changing the database until the returned function is called; undefined
-   * when somebody is at it.
+   * when somebody writes, or was promised that he may, or something of the last writer is left.
    */
   exclude(database: Database): (() => void) | undefined;
 }
@@ -78,7 +76,6 @@ export const nobody: Usage = {
   counters: () => ({}),
   forgetOldVersions: async () => {},
   forget: () => {},
-  isAtRest: () => true,
   writersOf: () => [],
   exclude: () => () => {},
 };

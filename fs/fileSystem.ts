@@ -112,15 +112,15 @@ export class FileSystem {
         this.#uses.get(database)?.letGo();
         this.#forgetUse(database);
       },
-      isAtRest: (database) => {
-        const files = [...database.files.values()];
-        const isLeft = (file: LiveFile) => file.dirty || this.nodes.liveOf(file) !== undefined;
-        return (this.#uses.get(database)?.quiet ?? true) && !files.some(isLeft);
-      },
       writersOf: (database) => this.#uses.get(database)?.writers ?? [],
       exclude: (database) => {
+        const isLeft = (file: LiveFile) => file.dirty || this.nodes.liveOf(file) !== undefined;
+        if ([...database.files.values()].some(isLeft)) return undefined;
         const use = this.useOf(this.engine.get(database.name));
-        return use.exclude(() => this.settle(use));
+        return use.exclude(() => {
+          this.settle(use);
+          if (use.isLetGo) this.#forgetUse(database);
+        });
       },
     };
   }
@@ -223,7 +223,6 @@ export class FileSystem {
     }
     use.writePromises++;
     try {
-      if (entry.gate.isShut) await entry.gate.pass();
       if (entry.publisher.isUnsettled) await entry.publisher.settle();
       if (!entry.ownership.sure) await this.engine.own(entry);
       return await work();

@@ -17,6 +17,7 @@ import type { EngineDatabase } from './engineOptions.js';
 import { COMPANIONS, MAIN_SUFFIX, parseNewName } from './names.js';
 import type { ContentFile } from './snapshotContent.js';
 import { type StagedFile, storeImport } from './storeImport.js';
+import { whileAtRest } from './whileAtRest.js';
 
 export interface ImportRequest {
   /** Of the database, without `.duckdb`. */
@@ -44,6 +45,7 @@ interface Running {
   finishing: boolean;
 }
 
+const BUSY_HINT = 'Close it there, then run the import again: what has arrived is kept.';
 /** Imports that were ended, of which what they have staged is kept. */
 const MAX_FORGOTTEN = 4;
 
@@ -173,22 +175,21 @@ export class Imports {
     const engine = this.#engine;
     const known = this.#target(request);
     const entry = known ?? (await engine.create(request.database));
-    const end = engine.usage.exclude(entry.database);
     try {
-      if (end === undefined) throw busy(entry);
-      await engine.own(entry);
-      // Another host may have been faster.
-      if (known === undefined || !request.replace) this.#target(request);
-      await entry.database.commitAll();
-      return await entry.publisher.replaceHead((parent) =>
-        storeImport(engine.options, entry.database, parent, { ...request, files }),
-      );
+      const now = engine.options.clock.monotonic();
+      return await whileAtRest(engine, entry, now, BUSY_HINT, async () => {
+        await engine.own(entry);
+        // Another host may have been faster.
+        if (known === undefined || !request.replace) this.#target(request);
+        return entry.publisher.replaceHead((parent) =>
+          storeImport(engine.options, entry.database, parent, { ...request, files }),
+        );
+      });
     } catch (error) {
       const isEmpty = entry.publisher.snapshot === undefined && entry.database.head.number === 0;
       if (known === undefined && isEmpty) await engine.drop(entry).catch(() => {});
       throw error;
     } finally {
-      end?.();
       entry.ownership.idle();
     }
   }
@@ -212,13 +213,6 @@ function fileIn(directory: string, suffix: string): string {
 }
 
 const isOwn = (suffix: string): boolean => suffix === MAIN_SUFFIX || COMPANIONS.has(suffix);
-
-function busy({ database: { name } }: EngineDatabase): OpenduckError {
-  return new OpenduckError('BUSY', `${name} is open for writing`, {
-    database: name,
-    hint: 'Close it there, then run the import again: what has arrived is kept.',
-  });
-}
 
 /** Throws INVALID_NAME, INVALID_ARGUMENT. */
 function requireImportable({ database, files }: ImportRequest): void {

@@ -5,50 +5,24 @@
  */
 import type { SnapshotRecord } from '../metadata/store.js';
 import { errorCode, OpenduckError } from '../proto/errors.js';
+import type { MonotonicTime } from '../proto/ids.js';
 import { Generation } from './database/generation.js';
 import { restoredSnapshot } from './database/restored.js';
 import type { Engine } from './engine.js';
 import type { EngineDatabase } from './engineOptions.js';
+import { ASK_AGAIN_MS, whileAtRest } from './whileAtRest.js';
 
-const ASK_AGAIN_MS = 100;
-/** What the last writer left is being committed: that is not worth a refusal. */
-const SETTLING_MS = 2_000;
+const BUSY_HINT = 'Close the database there, or wait for that with --wait 30s.';
 
 /** Which snapshot; asked when everything is published. */
 type Choice = (entry: EngineDatabase) => Promise<SnapshotRecord>;
 
-function busy(engine: Engine, { database }: EngineDatabase): OpenduckError {
-  const { name } = database;
-  const holder = engine.usage.writerOf(database)?.pid;
-  const others = engine.usage.writersOf(database);
-  let who = 'somebody is just opening it for writing';
-  if (holder !== undefined) who = `process ${holder} holds the write lock`;
-  else if (others.length > 0) who = `it is open for writing in process ${others.join(', ')}`;
-  return new OpenduckError('BUSY', `${name} is being written: ${who}`, {
-    database: name,
-    hint: 'Close the database there, or wait for that with --wait 30s.',
-  });
-}
-
-/** Runs `work` while nobody writes, nor can begin to. Throws BUSY. */
-async function whileAtRest<T>(
+/** Throws BUSY (another host writes), STALE, UNAVAILABLE, IO. */
+async function ownUntil(
   engine: Engine,
   entry: EngineDatabase,
-  deadline: number,
-  work: () => Promise<T>,
-): Promise<T> {
-  const { clock } = engine.options;
-  const { database, gate } = entry;
-  for (;;) {
-    if (!gate.isShut && engine.usage.isAtRest(database)) return gate.shutFor(work);
-    const patience = engine.usage.isQuiet(database) ? SETTLING_MS : 0;
-    if (clock.monotonic() >= deadline + patience) throw busy(engine, entry);
-    await clock.sleep(ASK_AGAIN_MS);
-  }
-}
-
-/** Throws BUSY (another host writes), STALE, UNAVAILABLE, IO. */
-async function ownUntil(engine: Engine, entry: EngineDatabase, deadline: number): Promise<void> {
+  deadline: MonotonicTime,
+): Promise<void> {
   const { clock } = engine.options;
   for (;;) {
     try {
@@ -121,10 +95,10 @@ async function restoreChosen(
   engine: Engine,
   entry: EngineDatabase,
   choose: Choice,
-  deadline: number,
+  deadline: MonotonicTime,
 ): Promise<SnapshotRecord> {
   const { logger } = engine.options;
-  return whileAtRest(engine, entry, deadline, async () => {
+  return whileAtRest(engine, entry, deadline, BUSY_HINT, async () => {
     await ownUntil(engine, entry, deadline);
     try {
       const snapshot = await restoreOwned(engine, entry, choose);
@@ -142,7 +116,7 @@ async function restoreBy(
   waitMs: number,
   choose: Choice,
 ): Promise<SnapshotRecord> {
-  const deadline = engine.options.clock.monotonic() + waitMs;
+  const deadline = (engine.options.clock.monotonic() + waitMs) as MonotonicTime;
   await engine.refresh();
   try {
     return await restoreChosen(engine, engine.get(name), choose, deadline);

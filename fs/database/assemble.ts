@@ -5,7 +5,6 @@ import { OpenduckError } from '../../proto/errors.js';
 import type { Published } from './compaction.js';
 import type { Database } from './database.js';
 import type { DatabasePorts } from './databaseState.js';
-import { Gate } from './gate.js';
 import type { LayerShelf } from './layerShelf.js';
 import { LocalLease } from './localLease.js';
 import type { LogDirectories } from './logDirectory.js';
@@ -34,7 +33,6 @@ export interface AssembledDatabase {
   readonly shelf: LayerShelf;
   readonly ownership: Ownership;
   readonly publisher: Publisher;
-  readonly gate: Gate;
 }
 
 export function assemble(
@@ -75,7 +73,7 @@ export function assemble(
     : new LocalLease(database.id, ports);
   const publisherPorts = { ...ports, shelf, intervalMs: publishIntervalMs };
   const publisher = new Publisher(database, publisherPorts, ownership, published);
-  return { database, shelf, ownership, publisher, gate: new Gate() };
+  return { database, shelf, ownership, publisher };
 }
 
 /** Throws STALE (dropped by another host), LEASE_LOST (what is here belongs to another past). */

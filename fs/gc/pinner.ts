@@ -86,5 +86,10 @@ export class Pinner {
     this.#stopped = true;
     this.#cancel?.();
     await this.#running;
+    if (this.#pinned === '') return;
+    // Nobody opens snapshots here any more; layers are read until the very end.
+    const pins = { snapshots: [], layers: [...this.#dead.keys()] };
+    const { retention, holder } = this.#ports;
+    await retention.pin(holder, pins, PIN_MS).catch(() => {}); // they expire
   }
 }

@@ -29,6 +29,8 @@ export class DatabaseUse {
   exclusion: Promise<void> | undefined;
   /** What the last writers left could not be committed; that is tried again soon. */
   settling = false;
+  /** The database is gone. */
+  isLetGo = false;
   /** Write handles by process: such a process sees the live set. */
   readonly #writers = new Map<number, number>();
   readonly #locks = new Map<LiveFile, FileLocks>();
@@ -170,7 +172,7 @@ export class DatabaseUse {
     const late = this.#clock.sleep(ms).then(() => 'late' as const);
     if ((await Promise.race([exclusion, late])) !== 'late') return;
     const { name } = this.entry.database;
-    throw new OpenduckError('BUSY', `${name} is being written over by an import`, {
+    throw new OpenduckError('BUSY', `${name} is being given another content`, {
       database: name,
       hint: 'Try again when it has ended.',
     });
@@ -189,6 +191,7 @@ export class DatabaseUse {
 
   /** The database is gone. */
   letGo(): void {
+    this.isLetGo = true;
     this.clean?.release();
     this.clean = undefined;
     for (const locks of this.#locks.values()) locks.giveUpWaiting();
