@@ -10,7 +10,7 @@ import { layersToMerge, planLayer, relocationOf } from './sealPlan.js';
 import { type LayerPorts, onLayers, storeLayer } from './storeLayer.js';
 
 /** Layers of a stack; more are merged. */
-const MAX_DEPTH = 16;
+export const MAX_DEPTH = 16;
 
 /** The newest snapshot and what it consists of. */
 export interface Published {

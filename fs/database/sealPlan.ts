@@ -86,8 +86,10 @@ export function relocationOf(plan: LayerPlan, target: SourceNumber): Relocation 
 
 /**
  * How many of the newest layers to merge so that the stack stays at most `limit` deep; 0 for none.
- * Size-tiered: goes on downwards while the next layer is no larger than twice what is merged
- * already, so that a byte is rewritten a logarithmic number of times. `sizes`: bytes, oldest first.
+ * Size-tiered: goes on downwards while the next layer is no larger than what is merged already, so
+ * that a byte is rewritten a logarithmic number of times. Snapshots keep the layers that they had,
+ * so what is rewritten is also stored more than once (docs/adr/0008-stacks-of-snapshots.md).
+ * `sizes`: bytes, oldest first.
  */
 export function layersToMerge(sizes: readonly number[], limit: number): number {
   if (sizes.length <= limit) return 0;
@@ -95,7 +97,7 @@ export function layersToMerge(sizes: readonly number[], limit: number): number {
   let count = 0;
   let merged = 0;
   for (const size of [...sizes].reverse()) {
-    if (count >= least && size > 2 * merged) break;
+    if (count >= least && size > merged) break;
     merged += size;
     count++;
   }

@@ -4,13 +4,14 @@
  * 1. snapshots that nothing keeps are deleted, and what only they referred to becomes a tombstone,
  * 2. so does what lost its last reference otherwise (compaction), and what never had one (crashes),
  * 3. objects of tombstones that are old enough, and that nobody has open, are deleted,
- * 4. dropped databases of which nothing is left are forgotten.
+ * 4. dropped databases of which nothing is left are forgotten,
+ * 5. kept snapshots whose layers say much the same are put on top of each other (restack.ts).
  *
  * metadata/retention/port.ts says why this is safe beside writers and readers of all hosts.
  */
 import { inLanes } from '../../layers/lanes.js';
 import type { ObjectStore } from '../../layers/objectStore.js';
-import { DEFAULT_POLICY, keptBy } from '../../metadata/retention/policy.js';
+import { type DatedSnapshot, DEFAULT_POLICY, keptBy } from '../../metadata/retention/policy.js';
 import type { DeadLayer, RetentionStore } from '../../metadata/retention/port.js';
 import type { DatabaseRecord } from '../../metadata/store.js';
 import { OpenduckError } from '../../proto/errors.js';
@@ -43,6 +44,12 @@ export interface CollectorPorts {
   readonly isEnding: () => boolean;
   /** They are gone: what is kept open for their next openers is not needed. */
   readonly forget: (database: DatabaseRecord, snapshots: readonly SnapshotId[]) => Promise<void>;
+  /** See restack.ts; `kept`: newest first. Resolves to how many have other layers now. */
+  readonly restack: (
+    database: DatabaseRecord,
+    kept: readonly DatedSnapshot[],
+    goOn: () => Promise<void>,
+  ) => Promise<number>;
 }
 
 /** What goes of one database, before anybody looks at what holds it at that moment. */
@@ -206,7 +213,16 @@ export class Collection {
       const isGone = droppedAt !== undefined && droppedAt <= droppedBefore;
       if (isGone) await this.#forgetDatabase(database, droppedBefore);
     }
+    for (const database of databases) await this.#restack(database);
     await retention.forgetOld();
+  }
+
+  async #restack(database: DatabaseRecord): Promise<void> {
+    const { retention, restack } = this.#ports;
+    if (database.droppedAt !== undefined) return;
+    const kept = await retention.datedSnapshots(database.id);
+    if ((await restack(database, kept, () => this.#renew())) === 0) return;
+    await this.#buryUnreferenced(database);
   }
 
   async #removeSnapshots(doomed: Doomed, droppedBefore: WallTime): Promise<void> {
@@ -226,14 +242,19 @@ export class Collection {
     this.#note(doomed, removed);
   }
 
-  async #bury({ id }: DatabaseRecord): Promise<void> {
-    const { retention, objects } = this.#ports;
+  async #buryUnreferenced({ id }: DatabaseRecord): Promise<void> {
     for (;;) {
-      const buried = await retention.buryUnreferenced(id);
-      if (buried.length === 0) break;
+      const buried = await this.#ports.retention.buryUnreferenced(id);
+      if (buried.length === 0) return;
       this.#unused.push(...buried.map(objectOf));
       await this.#renew();
     }
+  }
+
+  async #bury(database: DatabaseRecord): Promise<void> {
+    const { id } = database;
+    const { retention, objects } = this.#ports;
+    await this.#buryUnreferenced(database);
     if (!this.#scan) return;
     const { now } = await retention.lastScan();
     const orphans = await findOrphans(objects, retention, id, now);

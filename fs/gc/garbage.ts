@@ -1,7 +1,9 @@
 /** Retention and garbage collection of one engine: on request, and by itself now and then. */
+import { join } from 'node:path';
 import type { ObjectStore } from '../../layers/objectStore.js';
+import type { DatedSnapshot } from '../../metadata/retention/policy.js';
 import type { RetentionStore } from '../../metadata/retention/port.js';
-import type { DatabaseRecord } from '../../metadata/store.js';
+import type { DatabaseRecord, MetadataStore } from '../../metadata/store.js';
 import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { LayerId, SnapshotId } from '../../proto/ids.js';
 import type { Clock, Logger } from '../../proto/ports.js';
@@ -19,6 +21,7 @@ import {
   snapshotsGone,
   UNDROP_WITHIN_MS,
 } from './report.js';
+import { Restacker, type RestackLimits } from './restack.js';
 
 /** How often it is looked whether a collection is due: hosts share the work. */
 const LONGEST_LOOK_MS = 300_000;
@@ -28,6 +31,8 @@ export interface GarbageOptions {
   /** From one collection to the next; undefined: only on request. */
   readonly intervalMs: number | undefined;
   readonly undropWithinMs: number;
+  /** Left out: as in restack.ts. */
+  readonly restack?: RestackLimits;
 }
 
 export interface GarbagePorts {
@@ -35,6 +40,8 @@ export interface GarbagePorts {
   readonly retention: RetentionStore | undefined;
   readonly options: GarbageOptions;
   readonly objects: ObjectStore;
+  readonly metadata: MetadataStore;
+  readonly dataDir: string;
   readonly holder: string;
   readonly shared: boolean;
   readonly clock: Clock;
@@ -51,6 +58,7 @@ export class Garbage {
   readonly holds: Holds;
   readonly #ports: GarbagePorts;
   readonly #pinner: Pinner | undefined;
+  readonly #restacker: Restacker;
   #cancel: (() => void) | undefined;
   #running: Promise<unknown> | undefined;
   #ending = false;
@@ -59,6 +67,7 @@ export class Garbage {
     this.#ports = ports;
     this.objects = new OpenObjects(ports.objects);
     const { retention, shared } = ports;
+    this.#restacker = new Restacker(ports.options.restack);
     this.holds = new Holds(ports);
     if (retention === undefined || !shared) return;
     this.#pinner = new Pinner({
@@ -143,7 +152,22 @@ export class Garbage {
       heldHere: () => this.#heldHere(),
       isEnding: () => this.#ending,
       forget: async (database, snapshots) => this.#forget(database, snapshots),
+      restack: (database, kept, goOn) => this.#restack(database, kept, goOn),
     };
+  }
+
+  async #restack(
+    { id }: DatabaseRecord,
+    kept: readonly DatedSnapshot[],
+    goOn: () => Promise<void>,
+  ): Promise<number> {
+    const entry = [...this.#ports.databases()].find(({ database }) => database.id === id);
+    if (entry === undefined) return 0; // another host has just made it, or somebody drops it
+    const { metadata, dataDir } = this.#ports;
+    const stagingDirectory = join(dataDir, 'staging');
+    const countReferences = this.retention.countReferences.bind(this.retention);
+    const ports = { metadata, objects: this.objects, stagingDirectory, countReferences, goOn };
+    return this.#restacker.run(ports, entry, kept);
   }
 
   async #letGo(): Promise<void> {

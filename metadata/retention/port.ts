@@ -61,6 +61,9 @@ export interface RetentionStore {
     snapshots: readonly SnapshotId[],
   ): Promise<DeadLayer[]>;
 
+  /** How many stacks of all databases have each of these layers; none is left out. */
+  countReferences(layers: readonly LayerId[]): Promise<Map<LayerId, number>>;
+
   /** Deletes those that nothing holds, and makes tombstones of what only they referred to. */
   removeSnapshots(database: DatabaseId, snapshots: readonly SnapshotId[]): Promise<Removal>;
   /**

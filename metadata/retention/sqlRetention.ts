@@ -100,6 +100,13 @@ export class SqlRetention implements RetentionStore {
     );
   }
 
+  countReferences(of: readonly LayerId[]) {
+    return this.#store.read('count references to layers', async (db) => {
+      const counts = await thinning.countReferences(db, 'layer', of);
+      return new Map(of.map((layer) => [layer, counts.get(layer) ?? 0]));
+    });
+  }
+
   removeSnapshots(database: DatabaseId, snapshots: readonly SnapshotId[]) {
     return this.#store.write(`remove snapshots of database ${database}`, (trx) =>
       thinning.removeSnapshots(trx, database, snapshots, () => this.#now(trx), this.#lock),

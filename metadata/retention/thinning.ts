@@ -37,7 +37,7 @@ export async function datedSnapshots(
 }
 
 /** How many references to each layer there are, in all or from these snapshots. */
-async function countReferences(
+export async function countReferences(
   db: Kysely<Schema>,
   by: 'snapshot' | 'layer',
   ids: readonly string[],

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { type Engine, openEngine } from '../../fs/engine.js';
 import type { EngineDatabase } from '../../fs/engineOptions.js';
 import type { CollectOptions } from '../../fs/gc/report.js';
+import type { RestackLimits } from '../../fs/gc/restack.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
 import type { ObjectReader, ObjectStore } from '../../layers/objectStore.js';
 import { DEFAULT_POLICY, type RetentionPolicy } from '../../metadata/retention/policy.js';
@@ -121,6 +122,7 @@ export interface EngineParts {
   readonly objects?: ObjectStore;
   /** Undefined: nothing is collected but on request. */
   readonly intervalMs?: number;
+  readonly restack?: RestackLimits;
 }
 
 export class GcWorld {
@@ -164,9 +166,11 @@ export class GcWorld {
       writerWaitMs: 0,
       readOnly: false,
       host: { holder: name, leaseTtlMs: 15_000, ack: 'local' },
-      ...(parts.intervalMs === undefined
-        ? {}
-        : { garbage: { intervalMs: parts.intervalMs, undropWithinMs: 0 } }),
+      garbage: {
+        intervalMs: parts.intervalMs,
+        undropWithinMs: 0,
+        ...(parts.restack === undefined ? {} : { restack: parts.restack }),
+      },
     });
   }
 

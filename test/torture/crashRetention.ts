@@ -104,6 +104,14 @@ export class CrashRetention implements RetentionStore {
     });
   }
 
+  countReferences(layers: readonly LayerId[]): Promise<Map<LayerId, number>> {
+    return this.#read('countReferences', ({ stacks }) => {
+      const all = [...stacks.values()];
+      const count = (layer: LayerId) => all.filter((stack) => stack.includes(layer)).length;
+      return new Map(layers.map((layer) => [layer, count(layer)]));
+    });
+  }
+
   removeSnapshots(database: DatabaseId, snapshots: readonly SnapshotId[]) {
     return this.#run('removeSnapshots', (state, now) =>
       states.removeSnapshots(state, database, snapshots, now),
