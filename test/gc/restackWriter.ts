@@ -45,7 +45,7 @@ export class RestackWriter {
     await this.entry.database.write(file, offset, request, HEADROOM, bytes.length);
   }
 
-  /** A few blocks, most of them hot ones, some of them with zeros; `shift`: not where they begin. */
+  /** A few blocks, most of them hot ones, some with zeros; `shift`: not where they begin. */
   async overwrite(shift = 0): Promise<void> {
     const random = this.#random;
     await this.#begin();

@@ -9,6 +9,7 @@ import type { LiveFile } from '../../fs/database/liveFile.js';
 import { type Content, readContent } from '../../fs/database/readContent.js';
 import { Engine } from '../../fs/engine.js';
 import type { EngineDatabase } from '../../fs/engineOptions.js';
+import type { RestackLimits } from '../../fs/gc/restack.js';
 import { openLocalObjectStore } from '../../layers/localObjectStore.js';
 import type { ObjectStore } from '../../layers/objectStore.js';
 import { SourceTable } from '../../layers/sources.js';
@@ -21,6 +22,8 @@ import type { CrashMetadata } from './crashMetadata.js';
 import type { MetadataState } from './crashMetadataState.js';
 
 export const DATA_DIR = '/data';
+/** Whatever gains a byte is done. */
+const EAGER: RestackLimits = { settledMs: 0, readBytes: 1 << 30, leastGain: 1, leastPart: 0 };
 const START = Date.UTC(2026, 4, 1);
 
 /** Stands still but for a millisecond a look; `advance` lets timers go off. */
@@ -89,6 +92,7 @@ export async function makeWorld(options: WorldOptions): Promise<World> {
     objects,
     metadata,
     retention: metadata.retention,
+    garbage: { intervalMs: undefined, undropWithinMs: 0, restack: EAGER },
     clock,
     random,
     logger: options.logger ?? silentLogger,

@@ -1,4 +1,4 @@
-/** A snapshot after a small change of the big database, and opening an old one. */
+/** A snapshot after a small change of the big database, clones of it, and opening an old one. */
 
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -45,6 +45,16 @@ async function openLocal(stage: Stage): Promise<{ first: number; next: number }>
   return { first: ms[0]!, next: median(ms.slice(1)) };
 }
 
+/** Of the newest commit, and of an older snapshot; both are gone afterwards. */
+async function clones(stage: Stage, round: number, name: string) {
+  const { control, fixture } = stage.mount;
+  const copies = [`newest-${round}`, `older-${round}`] as const;
+  const newest = await timed(() => control.clone(BIG, undefined, copies[0]));
+  const older = await timed(() => control.clone(BIG, name, copies[1]));
+  for (const copy of copies) await rm(fixture.path(`${copy}.duckdb`));
+  return { newest, older };
+}
+
 export const snapshotsItem: Item = {
   name: 'snapshots',
   title: 'Snapshots',
@@ -59,6 +69,21 @@ export const snapshotsItem: Item = {
       note: 'the request to the daemon, without the start of the command',
     },
     { id: 'snapshot-command', label: 'the whole command openduck-fuse snapshot', unit: 'ms' },
+    {
+      id: 'clone',
+      label: 'clone of the big database',
+      unit: 'ms',
+      baseline: 'cp of the local file',
+      target: { of: 'value', atMost: 50 },
+      note: 'the request to the daemon; writable afterwards, and independent',
+    },
+    {
+      id: 'clone-ref',
+      label: 'clone of an older snapshot of it',
+      unit: 'ms',
+      baseline: 'cp of the local file',
+      target: { of: 'value', atMost: 50 },
+    },
     {
       id: 'ref-first',
       label: 'first open of big@NAME.duckdb to first row',
@@ -86,12 +111,15 @@ export const snapshotsItem: Item = {
       succeeded(await stage.mount.fixture.cli(['snapshot', BIG])),
     );
     await stage.quiet();
+    const cloned = await clones(stage, round, name);
     const opened = await stage.bothSides(round, (side) =>
       side === 'mount' ? openRef(stage, name) : openLocal(stage),
     );
     return [
       { id: 'snapshot', value: taken, baseline: copied },
       { id: 'snapshot-command', value: command },
+      { id: 'clone', value: cloned.newest, baseline: copied },
+      { id: 'clone-ref', value: cloned.older, baseline: copied },
       pairSample('ref-first', { mount: opened.mount.first, local: opened.local.first }),
       pairSample('ref-next', { mount: opened.mount.next, local: opened.local.next }),
     ];
