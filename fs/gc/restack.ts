@@ -48,6 +48,8 @@ export interface RestackLimits {
   /** Whatever gains less stays as it is: bytes, and a part of what the snapshot's files have. */
   readonly leastGain: number;
   readonly leastPart: number;
+  /** Layers of a stack. */
+  readonly maxDepth: number;
 }
 
 export const RESTACK_LIMITS: RestackLimits = {
@@ -55,6 +57,7 @@ export const RESTACK_LIMITS: RestackLimits = {
   readBytes: 1 << 30,
   leastGain: 64 << 10,
   leastPart: 1 / 256,
+  maxDepth: MAX_DEPTH,
 };
 
 /** Somebody else was faster, which changes nothing for anybody. */
@@ -212,7 +215,7 @@ export class Restacker {
   /** The layers under the new one; undefined: there is no room for it. */
   #below({ before, stack, group }: Step, bytes: number): readonly LayerRecord[] | undefined {
     const above = Math.max(...group.map(({ layers }) => layers.length - stack.layers.length));
-    const limit = MAX_DEPTH - above;
+    const limit = this.#limits.maxDepth - above;
     if (limit < 1) return undefined;
     const sizes = [...before.layers.map(({ objectBytes }) => objectBytes), bytes];
     const merged = Math.max(1, layersToMerge(sizes, limit));

@@ -11,7 +11,7 @@ const HEADROOM = 48;
 const SIZE = 600_000;
 const BLOCK = 4096;
 /** Blocks that change all the time. */
-const HOT = 20;
+const HOT = 6;
 const SUFFIXES = ['.duckdb', '.duckdb.wal'];
 
 export class RestackWriter {
@@ -65,9 +65,9 @@ export class RestackWriter {
     const { database } = this.entry;
     const suffix = random.pick(SUFFIXES);
     const file = database.files.get(suffix);
-    const dice = random.int(1, 10);
+    const dice = random.int(1, 14);
     if (file === undefined) await createFile(database, suffix);
-    else if (dice <= 2) database.truncate(file, random.int(0, SIZE));
+    else if (dice === 2) database.truncate(file, random.int(0, SIZE));
     else if (dice === 3 && database.files.size > 1) await database.unlink(file);
     else if (dice === 4 && database.files.size > 1) {
       await database.rename(file, SUFFIXES.find((other) => other !== suffix)!);

@@ -23,7 +23,13 @@ import type { MetadataState } from './crashMetadataState.js';
 
 export const DATA_DIR = '/data';
 /** Whatever gains a byte is done. */
-const EAGER: RestackLimits = { settledMs: 0, readBytes: 1 << 30, leastGain: 1, leastPart: 0 };
+const EAGER: RestackLimits = {
+  settledMs: 0,
+  readBytes: 1 << 30,
+  leastGain: 1,
+  leastPart: 0,
+  maxDepth: 8,
+};
 const START = Date.UTC(2026, 4, 1);
 
 /** Stands still but for a millisecond a look; `advance` lets timers go off. */
