@@ -80,13 +80,15 @@ export async function loadBridges(
   for (const bridge of bridges) bySql.set(bridge.sql, [...(bySql.get(bridge.sql) ?? []), bridge]);
   const { connection, signal } = planning.local;
   const stop = new AbortController();
-  const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  // Not AbortSignal.any(): Node 20 may collect what it gives while somebody listens to it.
+  const cancel = (): void => stop.abort(signal?.reason);
+  signal?.addEventListener('abort', cancel);
   const asked = [...bySql.keys()].map((sql) => settings + sql);
   const started: RemoteAnswer[] = [];
   try {
     for (const [i, users] of [...bySql.values()].entries()) {
       while (started.length < asked.length && started.length < i + AT_A_TIME) {
-        started.push(answer(remote, asked[started.length]!, either));
+        started.push(answer(remote, asked[started.length]!, stop.signal));
       }
       const name = planning.scratch.name('d');
       planning.scratch.expect(name);
@@ -100,6 +102,7 @@ export async function loadBridges(
   } catch (error) {
     throw planning.local.failure(error);
   } finally {
+    signal?.removeEventListener('abort', cancel);
     stop.abort();
   }
 }

@@ -55,10 +55,11 @@ export async function formJoinGroups(
     if (made === undefined) continue;
     formed = true;
     conditions = made.rest;
-    const first = factors.findIndex((factor) => group.some(({ ref }) => ref === factor));
+    const members = new Set<TableRef>(group.map(({ ref }) => ref));
+    const first = factors.findIndex((factor) => members.has(factor));
     factors = factors.flatMap((factor, i) => {
       if (i === first) return [baseTable(made.name)];
-      return group.some(({ ref }) => ref === factor) ? [] : [factor];
+      return members.has(factor) ? [] : [factor];
     });
   }
   if (!formed) return;
