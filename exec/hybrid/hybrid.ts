@@ -41,7 +41,8 @@ export interface HybridResult {
  * Runs one statement: a query, or one that writes local tables or files, or one that is about
  * remote tables alone and is sent as it stands. Throws QUERY with DuckDB's text, CANCELLED,
  * INVALID_ARGUMENT (several statements, a hint that cannot be honoured, a missing parameter),
- * UNSUPPORTED (local rows into a remote table, a view over remote tables), and what `remote` throws.
+ * UNSUPPORTED (local rows into a remote table, a view over remote tables), and what `remote`
+ * throws.
  */
 export async function runHybrid(sql: string, request: HybridRequest): Promise<HybridResult> {
   const run = new HybridRun(request);

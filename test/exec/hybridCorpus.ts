@@ -263,7 +263,8 @@ export class Corpus {
     if (form === 18) {
       const outer = this.#from(2);
       return `SELECT ${this.#column(outer.members[0]!)}, x.n FROM ${outer.sql},
-        LATERAL (SELECT count(*) AS n FROM nation v WHERE v.n_nationkey = ${this.#numberOf(outer)}) x${this.#where(outer)}`;
+        LATERAL (SELECT count(*) AS n FROM nation v WHERE v.n_nationkey = ${this.#numberOf(outer)})
+        x${this.#where(outer)}`;
     }
     return `SELECT * FROM (${this.#keys()}) x FULL JOIN (${this.#keys()}) y USING (k)`;
   }

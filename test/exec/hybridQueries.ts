@@ -76,7 +76,8 @@ export const QUERIES: readonly string[] = [
   `SELECT n_name, r_name, c_name FROM region LEFT JOIN (nation JOIN customer ON c_nationkey = n_nationkey
     AND c_custkey < 40) ON r_regionkey = n_regionkey`,
   `SELECT count(*) FROM lineitem l LEFT JOIN orders o ON l.l_orderkey = o.o_orderkey LEFT JOIN customer c
-    ON o.o_custkey = c.c_custkey LEFT JOIN nation n ON n.n_nationkey = c.c_nationkey WHERE n.n_name IS NULL`,
+    ON o.o_custkey = c.c_custkey LEFT JOIN nation n ON n.n_nationkey = c.c_nationkey
+    WHERE n.n_name IS NULL`,
   `SELECT s_name FROM supplier ANTI JOIN lineitem ON l_suppkey = s_suppkey AND l_qty > 48`,
   `SELECT s_name FROM supplier SEMI JOIN (lineitem JOIN part ON l_partkey = p_partkey) ON l_suppkey = s_suppkey`,
   `SELECT s_suppkey, l_suppkey FROM supplier JOIN lineitem ON s_suppkey IS NOT DISTINCT FROM l_suppkey WHERE l_num = 3`,
@@ -87,7 +88,8 @@ export const QUERIES: readonly string[] = [
   // ASOF, LATERAL, positional.
   `SELECT p_partkey, l_ship, q_at, q_price FROM part JOIN lineitem ON p_partkey = l_partkey
     ASOF LEFT JOIN (SELECT DISTINCT ON (q_partkey, q_at) * FROM quote WHERE q_at IS NOT NULL
-    ORDER BY q_partkey, q_at, q_price) q ON q.q_partkey = l_partkey AND q.q_at <= l_ship WHERE p_size < 9`,
+    ORDER BY q_partkey, q_at, q_price) q ON q.q_partkey = l_partkey AND q.q_at <= l_ship
+    WHERE p_size < 9`,
   `SELECT count(*), max(q_at) FROM lineitem ASOF JOIN quote ON q_partkey = l_partkey AND q_at <= l_ship WHERE q_price > 20`,
   `SELECT n_name, x.c FROM nation, LATERAL (SELECT count(*) AS c FROM customer WHERE c_nationkey = n_nationkey) x`,
   `SELECT n_name, x.c_name FROM nation LEFT JOIN LATERAL (SELECT c_name FROM customer WHERE
@@ -119,7 +121,8 @@ export const QUERIES: readonly string[] = [
     c_nationkey = n_nationkey GROUP BY CUBE (n_regionkey, c_segment)`,
   `SELECT count(DISTINCT c_segment) FILTER (WHERE n_regionkey > 1), count(*) FROM nation, customer WHERE c_nationkey = n_nationkey`,
   `SELECT c_custkey, sum(o_total) OVER w, row_number() OVER w FROM customer JOIN orders ON o_custkey = c_custkey
-    JOIN nation ON n_nationkey = c_nationkey WINDOW w AS (PARTITION BY c_custkey ORDER BY o_orderkey ROWS 2 PRECEDING)`,
+    JOIN nation ON n_nationkey = c_nationkey WINDOW w AS
+    (PARTITION BY c_custkey ORDER BY o_orderkey ROWS 2 PRECEDING)`,
   `SELECT n_name, c_name FROM nation JOIN customer ON c_nationkey = n_nationkey QUALIFY row_number() OVER
     (PARTITION BY n_name ORDER BY c_custkey) = 1`,
   `SELECT DISTINCT ON (n_nationkey) n_nationkey, c_custkey FROM nation JOIN customer ON c_nationkey = n_nationkey
@@ -146,7 +149,8 @@ export const QUERIES: readonly string[] = [
   `WITH RECURSIVE r AS (SELECT s_suppkey AS k FROM supplier WHERE s_suppkey < 3 UNION ALL SELECT k + 5 FROM r
     WHERE k < (SELECT max(n_nationkey) FROM nation)) SELECT k, count(*) FROM r GROUP BY k`,
   `WITH w AS NOT MATERIALIZED (SELECT * FROM orders WHERE o_status = 'F'), x AS (SELECT o_custkey, count(*) AS c FROM w GROUP BY 1)
-    SELECT n_name, x.c FROM x JOIN nation ON n_nationkey = x.o_custkey WHERE x.c > (SELECT avg(c) FROM x)`,
+    SELECT n_name, x.c FROM x JOIN nation ON n_nationkey = x.o_custkey 
+    WHERE x.c > (SELECT avg(c) FROM x)`,
   `WITH a AS (SELECT c_custkey FROM customer WHERE c_custkey < 9), b AS (SELECT * FROM a, nation) SELECT count(*) FROM b, a`,
   `WITH unused AS (SELECT * FROM lineitem) SELECT r_name, c_name FROM region, customer WHERE c_custkey = r_regionkey`,
   // Shapes that DuckDB serializes in ways of their own.

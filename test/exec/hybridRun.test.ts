@@ -1,4 +1,4 @@
-/** Statements over local and remote tables: kinds of statements, names, settings, and clean ends. */
+/** Statements over local and remote tables: their kinds, names, settings, hints. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
