@@ -152,7 +152,7 @@ async function rewrite(
 ): Promise<string> {
   const bound = await bindWhole(planning, query);
   const columns = exact?.length === bound.length ? exact : bound.map(({ name }) => name);
-  if (planning.options.subtrees) {
+  if (planning.options.subtrees && !(await losesOrder(planning, query))) {
     const closing = await close(planning, query, NO_CTES);
     if (isClosed(closing)) return wholeStatement(planning, closing, columns);
     if (closing.reason !== undefined) {
@@ -175,6 +175,14 @@ async function bindWhole(planning: Planning, query: Ast): Promise<Column[]> {
     if (!(error instanceof OpenduckError) || error.code !== 'QUERY') throw error;
     throw new OpenduckError('QUERY', planning.withTableNames(error.message));
   }
+}
+
+/** Whether the order of an answer would be lost on its way through a table. */
+async function losesOrder({ local }: Planning, query: Ast): Promise<boolean> {
+  const modifiers = (query['modifiers'] as Ast[] | undefined) ?? [];
+  if (!modifiers.some((modifier) => modifier['type'] === 'ORDER_MODIFIER')) return false;
+  const [[kept] = []] = await local.rows(`SELECT current_setting('preserve_insertion_order')`);
+  return kept !== true;
 }
 
 /** The answer comes over as it is; only names that are there twice must be given back. */

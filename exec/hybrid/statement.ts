@@ -54,8 +54,12 @@ function split(text: string, all: readonly Token[]): Statement {
   };
   const [first, second] = all;
   if (isWord(first, 'EXPLAIN')) {
-    const analyze = isWord(second, 'ANALYZE');
-    return { ...parts('explain', all[analyze ? 2 : 1]), analyze };
+    // EXPLAIN ANALYZE …, EXPLAIN (ANALYZE, FORMAT …) …: there is one format here.
+    const close = all.findIndex((token) => token.depth === 0 && token.value === ')');
+    const options = second?.value === '(' && isOption(all[2]) ? all.slice(2, close) : [second];
+    const analyze = options.some((token) => isWord(token, 'ANALYZE'));
+    const from = options[0] === second ? (analyze ? 2 : 1) : close + 1;
+    return { ...parts('explain', all[from]), analyze };
   }
   if (isWord(first, 'DESCRIBE', 'DESC', 'SHOW')) return parts('describe');
   if (isWord(first, 'CALL')) return parts('call', second);
@@ -75,6 +79,10 @@ function split(text: string, all: readonly Token[]): Statement {
   return QUERY_STARTS.has(first!.upper) || first!.value === '('
     ? parts('query', first)
     : parts('other');
+}
+
+function isOption(token: Token | undefined): boolean {
+  return isWord(token, 'ANALYZE', 'FORMAT');
 }
 
 function insertedQuery(all: readonly Token[]): [Token?, Token?] {

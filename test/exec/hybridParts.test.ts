@@ -131,6 +131,11 @@ describe('texts of statements', () => {
     assert.deepEqual(parts('INSERT INTO t DEFAULT VALUES'), ['write', '']);
     assert.deepEqual(parts('COPY (SELECT (1)) TO (x)'), ['other', 'SELECT (1)']);
     assert.deepEqual(parts('EXPLAIN ANALYZE SELECT 1'), ['explain', 'SELECT 1']);
+    assert.deepEqual(parts('EXPLAIN (ANALYZE, FORMAT JSON) (SELECT (2))'), [
+      'explain',
+      '(SELECT (2))',
+    ]);
+    assert.deepEqual(parts('EXPLAIN (SELECT 3)'), ['explain', '(SELECT 3)']);
     assert.deepEqual(parts('UPDATE t SET a = 1'), ['write', '']);
     assert.deepEqual(parseStatement('INSERT INTO "a b".c.d VALUES (1)').target, {
       catalog: 'a b',

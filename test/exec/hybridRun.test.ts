@@ -157,6 +157,26 @@ describe('hybrid statements', () => {
     assert.deepEqual((await run('SELECT price FROM copied WHERE id = 77')).rows, [[116.5]]);
   });
 
+  test('statements about the session are for this side', async () => {
+    await run('BEGIN');
+    await run('INSERT INTO customers SELECT 100 + id, name FROM sales.items');
+    await run('ROLLBACK');
+    assert.deepEqual((await run('SELECT count(*) FROM customers')).rows, [['5']]);
+    await run('CHECKPOINT');
+    await run("SET TimeZone = 'Asia/Tokyo'");
+    const day = 'SELECT made::VARCHAR FROM orders WHERE id = 0';
+    assert.deepEqual((await run(day)).rows, [['2024-03-30 21:00:00+09']]);
+  });
+
+  test('an order is kept where tables keep none', async () => {
+    const sql = 'SELECT id FROM orders ORDER BY price DESC';
+    assert.match((await run(sql)).bridges[0]!.sql, /ORDER BY/);
+    await local.run('SET preserve_insertion_order = false');
+    const { rows, bridges } = await run(sql);
+    assert.doesNotMatch(bridges[0]!.sql, /ORDER BY/);
+    assert.deepEqual([rows[0], rows.at(-1)], [['9999'], ['0']]);
+  });
+
   test('a failed write leaves nothing of itself', async () => {
     const sql = `INSERT INTO customers SELECT id, error('no') FROM orders WHERE id < 3`;
     await refuses(run(sql), 'QUERY', /no/);
