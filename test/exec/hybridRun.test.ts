@@ -108,7 +108,8 @@ describe('hybrid statements', () => {
   test('files here join tables there', async () => {
     const file = join(folder, 'keys.parquet');
     await local.run(`COPY (SELECT i * 7 AS k FROM range(3) t(i)) TO '${file}'`);
-    for (const from of [`'${file}' f`, `read_parquet('${file}') f`]) {
+    await local.run(`CREATE VIEW of_file AS FROM read_parquet('${file}')`);
+    for (const from of [`'${file}' f`, `read_parquet('${file}') f`, 'of_file f']) {
       const { rows, bridges } = await run(
         `SELECT f.k, o.price FROM ${from} JOIN orders o ON o.id = f.k ORDER BY ALL`,
       );
@@ -119,6 +120,11 @@ describe('hybrid statements', () => {
       ]);
       assert.equal(bridges.at(-1)!.rows, 3);
     }
+    // What else a view may hold is not read twice.
+    await local.run(`CREATE OR REPLACE VIEW of_file AS
+      SELECT * FROM read_parquet('${file}') WHERE random() < 2`);
+    const { rows, bridges } = await run('SELECT id FROM of_file JOIN orders ON id = k');
+    assert.deepEqual([rows.length, bridges.at(-1)!.rows], [3, 10_000]);
   });
 
   test('parameters, by position and by name', async () => {

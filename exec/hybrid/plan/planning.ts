@@ -45,6 +45,12 @@ export interface Sides {
   readonly remoteDividesIntegers: boolean;
 }
 
+/** As DuckDB tells of `CREATE VIEW name AS FROM read_csv('path')`. */
+const FILE_VIEW = [
+  '^CREATE( TEMP| TEMPORARY)? VIEW .* AS',
+  "SELECT \\* FROM (read_\\w+|parquet_scan)\\('[^']*'\\);?$",
+].join(' ');
+
 export class Planning {
   readonly local: Local;
   readonly scratch: Scratch;
@@ -97,13 +103,19 @@ export class Planning {
     if (!this.notes.includes(text)) this.notes.push(text);
   }
 
-  /** Whether local tables of that name are tables, and not views, without collations. */
+  /**
+   * Whether all that has that name here is a table without collations, or a view that is nothing
+   * but a file: what is read of it twice is the same.
+   */
   async isPlainLocalTable({ table_name: name }: BaseTable): Promise<boolean> {
     const [[plain] = []] = await this.local.rows(
-      `SELECT coalesce(bool_and(NOT contains(lower(sql), 'collate')), false) AND NOT EXISTS (
-          SELECT 1 FROM duckdb_views() v WHERE lower(v.view_name) = lower($1))
-        FROM duckdb_tables() t WHERE lower(t.table_name) = lower($1)`,
-      [name],
+      `SELECT coalesce(bool_and(plain), false) FROM (
+        SELECT NOT contains(lower(sql), 'collate') AS plain
+          FROM duckdb_tables() t WHERE lower(t.table_name) = lower($1)
+        UNION ALL
+        SELECT regexp_matches(sql, $2)
+          FROM duckdb_views() v WHERE lower(v.view_name) = lower($1))`,
+      [name, FILE_VIEW],
     );
     return plain === true;
   }
