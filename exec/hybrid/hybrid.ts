@@ -102,6 +102,9 @@ async function execute(run: HybridRun, statement: Statement): Promise<Executed> 
     const columns = `'hybrid_plan' AS explain_key, ${quoteText(text)} AS explain_value`;
     return { result: await local.stream(`SELECT ${columns}`), ...nothing };
   }
+  if (statement.kind === 'session') {
+    return { result: await local.finish(statement.prefix), ...nothing };
+  }
   if (statement.target !== undefined) {
     const result = await elsewhere(run, statement, statement.target);
     if (result !== undefined) return { result, ...nothing };

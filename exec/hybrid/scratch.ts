@@ -25,7 +25,7 @@ export class Scratch {
 
   /** Begins a transaction, so that keys and answer are of one time; not within the caller's. */
   async begin(): Promise<void> {
-    if (await this.#inTransaction()) return;
+    if (this.#owned || (await this.#inTransaction())) return;
     await this.#local.run('BEGIN TRANSACTION');
     this.#owned = true;
   }

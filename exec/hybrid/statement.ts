@@ -7,8 +7,8 @@ import type { TableName } from './catalog.js';
 import { type Token, tokens } from './tokens.js';
 
 export interface Statement {
-  /** `describe` needs columns and no rows. */
-  readonly kind: 'query' | 'explain' | 'call' | 'view' | 'write' | 'describe' | 'other';
+  /** `describe` needs columns and no rows, `session` nothing but the local connection. */
+  readonly kind: 'query' | 'explain' | 'call' | 'view' | 'write' | 'describe' | 'session' | 'other';
   /** `prefix + query + suffix` is the statement; the query is empty when none was found. */
   readonly prefix: string;
   readonly query: string;
@@ -19,6 +19,11 @@ export interface Statement {
   readonly analyze: boolean;
 }
 
+/** Statements about the connection, which may not be in a transaction of ours. */
+const SESSION = [
+  ...['BEGIN', 'START', 'COMMIT', 'ROLLBACK', 'ABORT', 'END', 'SET', 'RESET', 'USE', 'ATTACH'],
+  ...['DETACH', 'VACUUM', 'CHECKPOINT', 'FORCE', 'INSTALL', 'LOAD', 'PRAGMA'],
+];
 const QUERY_STARTS = new Set(['SELECT', 'WITH', 'FROM', 'VALUES']);
 /** Words and marks after which a table may be named. */
 const BEFORE_TABLES = new Set([
@@ -62,6 +67,7 @@ function split(text: string, all: readonly Token[]): Statement {
     return { ...parts('explain', all[from]), analyze };
   }
   if (isWord(first, 'DESCRIBE', 'DESC', 'SHOW')) return parts('describe');
+  if (isWord(first, ...SESSION)) return parts('session');
   if (isWord(first, 'CALL')) return parts('call', second);
   if (isWord(first, 'CREATE')) {
     const as = all.findIndex((token, i) => i > 1 && token.depth === 0 && isWord(token, 'AS'));

@@ -2,7 +2,7 @@
  * Conditions about one remote table, which its rows must meet to matter at all. They are sent along
  * and also stay in the local text.
  */
-import { conjuncts } from '../ast/build.js';
+import { conjuncts, select } from '../ast/build.js';
 import { type Ast, isJoin, type TableRef } from '../ast/node.js';
 import { type FromClause, type Leaf, reducedSides } from './fromClause.js';
 import type { Planning } from './planning.js';
@@ -19,7 +19,8 @@ export async function findConditions(
   const add = async (leaf: Leaf | undefined, expression: Ast): Promise<void> => {
     if (leaf?.remote === undefined) return;
     if (await mayThrow(planning, expression, leaf.ref)) {
-      planning.note(`a condition about ${leaf.alias} is not pushed: it may fail on other rows`);
+      const text = await planning.local.text(select(null, [expression]));
+      planning.note(`${text.replace(/^SELECT /, '')} is not pushed: it may fail on other rows`);
     } else found.set(leaf.ref, [...(found.get(leaf.ref) ?? []), expression]);
   };
   for (const { expression, leaves } of from.conditions) {
