@@ -97,6 +97,20 @@ describe('loading Arrow payloads', () => {
     for (const batchRows of [700, 2048, 3000, 65_536]) await loads(MANY, { ...EXACT, batchRows });
   });
 
+  test('batches of more rows than a chunk has, whose items begin anywhere', async () => {
+    const sql = `SELECT list_transform(range(i % 7), x -> CASE WHEN x % 2 = 0 THEN NULL ELSE x END) AS l,
+      [i % 3 = 0, NULL, i % 5 = 0]::BOOLEAN[3] AS a,
+      list_transform(range(i % 5), x -> {'t': repeat('ä', (x + i % 9)::INT), 'n': NULLIF(x, 1)}) AS s
+      FROM range(30001) t(i)`;
+    await loads(sql, { ...EXACT, batchRows: 65_536, messageBytes: 50_000_000 });
+    const [only, ...more] = await payloadsOf(sql, {
+      ...EXACT,
+      batchRows: 65_536,
+      messageBytes: 1e8,
+    });
+    assert.deepEqual([decodePayload(only!).rowCount, more.length], [30_001, 0]);
+  });
+
   test('the standard form of types, value by value', async () => {
     const standard = { ...EXACT, exact: false };
     const sql = 'SELECT * EXCLUDE (hugeint, uhugeint, interval, "union") FROM test_all_types()';
@@ -145,6 +159,42 @@ describe('loading Arrow payloads', () => {
     assert.throws(() => loader.append(broken), isCorrupt);
     loader.close();
     assert.deepEqual(await json('FROM temp.other'), ['["aaaa é bbbb"]']);
+  });
+
+  test('values that their type does not have', async () => {
+    /** One payload of 64 rows, with a byte changed behind the first place of `run`. */
+    const changed = async (sql: string, run: Buffer, at: number): Promise<Uint8Array[]> => {
+      const [payload] = await payloadsOf(`SELECT ${sql} AS c FROM range(64)`, EXACT);
+      const place = Buffer.from(payload!).indexOf(run);
+      assert.ok(place > 0, sql);
+      const damaged = Uint8Array.from(payload!);
+      damaged[place + at] = 9;
+      return [payload!, damaged];
+    };
+    const decimal = Buffer.alloc(16);
+    decimal.writeUInt16LE(1234);
+    const ones = Buffer.alloc(64, 1);
+    const cases: [sql: string, run: Buffer, at: number][] = [
+      ["'b'::ENUM('a', 'b')", ones, 5],
+      ['union_value(n := 7::TINYINT)::UNION(m INT, n TINYINT)', ones, 5],
+      ['1234::DECIMAL(4, 0)', decimal, 2],
+      ['1234::DECIMAL(4, 0)', decimal, 4],
+      ['1234::DECIMAL(4, 0)', decimal, 15],
+      ['1234::DECIMAL(9, 0)', decimal, 4],
+      ['1234::DECIMAL(18, 0)', decimal, 8],
+    ];
+    for (const [sql, run, at] of cases) {
+      const [payload, damaged] = await changed(sql, run, at);
+      await connection.run('DROP TABLE IF EXISTS temp.strange');
+      const loader = await ArrowLoader.create(connection, 'strange', payload!, { temporary: true });
+      assert.throws(
+        () => loader.append(damaged!),
+        (error) => error instanceof OpenduckError && error.code === 'CORRUPT',
+        `${sql}, byte ${at}`,
+      );
+      assert.equal(loader.append(payload!), 64);
+      loader.close();
+    }
   });
 
   test('damaged payloads are refused or loaded, and the process lives', async () => {

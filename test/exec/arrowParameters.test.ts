@@ -131,6 +131,8 @@ describe('parameters', () => {
       [300, UTINYINT],
       [-1, UBIGINT],
       [1.5, INTEGER],
+      [1.5, UBIGINT],
+      [2n ** 64n, UBIGINT],
       [200n, TINYINT],
       ['7', INTEGER],
     ];
