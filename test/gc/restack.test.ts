@@ -1,6 +1,7 @@
 /** Kept snapshots are put on top of each other: whatever they were made of, they show the same. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { rebuildMetadata } from '../../daemon/rebuild/rebuild.js';
 import { readContent } from '../../fs/database/readContent.js';
 import type { Engine } from '../../fs/engine.js';
 import type { RestackLimits } from '../../fs/gc/restack.js';
@@ -9,6 +10,8 @@ import type { SnapshotId } from '../../proto/ids.js';
 import { startPostgres } from '../harness/postgres.js';
 import { type SeededRandom, seededRandom, testSeed, testSetting } from '../harness/seeds.js';
 import type { StoreUnderTest } from '../metadata/conformance.js';
+import { openSqliteHome } from '../metadata/sqliteHome.js';
+import { difference } from '../torture/crashModel.js';
 import { readHead, readSnapshot } from '../torture/crashWorld.js';
 import { type CallHook, GcWorld, hooked, MAIN, metadataEngines, NOW, onBoth } from './gcFixture.js';
 import { RestackWriter } from './restackWriter.js';
@@ -49,6 +52,33 @@ async function checkAll(
     assert.ok((await metadata.stackOf(snapshot.id)).length <= MAX_DEPTH, what);
   }
   return snapshots.length;
+}
+
+/**
+ * What comes back after a loss of the metadata shows what it showed; resolves to how many of those
+ * that are kept do.
+ */
+async function checkRebuilt(
+  { objects, store }: GcWorld,
+  shown: ReadonlyMap<SnapshotId, Contents>,
+): Promise<number> {
+  const { store: metadata, dispose } = await openSqliteHome();
+  try {
+    await rebuildMetadata({ objects, metadata, verify: false, progress: () => {} });
+    let back = 0;
+    for (const { id } of await metadata.listDatabases()) {
+      for (const snapshot of await metadata.listSnapshots(id)) {
+        const was = shown.get(snapshot.id)!;
+        const is = await readSnapshot({ objects, metadata }, snapshot);
+        assert.equal(difference(was, is), undefined, `snapshot ${snapshot.sequence} rebuilt`);
+        const isKept = await store.getSnapshot(snapshot.id).catch(() => undefined);
+        if (isKept !== undefined) back++;
+      }
+    }
+    return back;
+  } finally {
+    await dispose();
+  }
 }
 
 async function stored(world: GcWorld): Promise<number> {
@@ -109,6 +139,7 @@ async function history(random: SeededRandom, world: GcWorld, engine: Engine): Pr
     await checkAll(world, id, shown);
     if (isCloned) await checkAll(world, engine.get('branch').database.id, shown);
   }
+  assert.ok((await checkRebuilt(world, shown)) > 0);
   const found = await readHead(writer.entry);
   const expected = shown.get((await world.store.listSnapshots(id))[0]!.id)!;
   for (const [suffix, bytes] of expected) assert.ok(found.get(suffix)!.equals(bytes), suffix);
@@ -155,6 +186,7 @@ onEach('gives bytes back, once', async (_, world) => {
   await collectAll(world, lazy);
   const before = await stored(world);
   const snapshots = await checkAll(world, id, shown);
+  const backBefore = await checkRebuilt(world, shown);
   await writer.rest();
   await lazy.close();
 
@@ -164,6 +196,9 @@ onEach('gives bytes back, once', async (_, world) => {
   const after = await stored(world);
   console.log(`${snapshots} snapshots: ${before} bytes before, ${after} after`);
   assert.equal(await checkAll(world, id, shown), snapshots);
+  const back = await checkRebuilt(world, shown);
+  console.log(`after a loss of the metadata, ${backBefore} would come back, now ${back}`);
+  assert.ok(back >= backBefore);
   assert.ok(after < before * 0.75, `${after} of ${before} bytes`);
   const again = await engine.commands.collect(NOW);
   assert.deepEqual([again.unused, again.deleted], [[], []]);
