@@ -17,11 +17,12 @@ import {
   type Execute,
   Gate,
   type GatewayScene,
+  INNER,
   READER,
   WORKER,
   withGateway,
 } from './gatewayScene.js';
-import { type Answer, collect, paused, portOf, request, until } from './serverScene.js';
+import { type Answer, collect, paused, portOf, request, TestClient, until } from './serverScene.js';
 
 const limit = { timeout: 60_000 };
 const READ = 'SELECT 1';
@@ -95,15 +96,22 @@ test('a worker that shuts down hands everything to others', limit, () =>
   withGateway(async (scene) => {
     const gate = new Gate();
     const a = await scene.add('a', gate.execute);
-    const running = ask(scene, READ);
+    // Past the gateway, which takes the worker for idle.
+    const direct = new TestClient(`127.0.0.1:${portOf(a.server)}`);
+    const running = direct.execute(fragment(READ, INNER));
     await until(() => a.running === 1);
-    const b = await scene.add('b', answering('b'));
     const drained = a.server.drain(20_000);
+    const refused = await scene.client.execute(fragment(WRITE));
+    assert.equal(refused.status.code, status.UNAVAILABLE);
+    assert.deepEqual(refused.status.metadata.get(NOT_STARTED), ['1']);
+    await scene.register('a', portOf(a.server));
+    const b = await scene.add('b', answering('b'));
     for (let i = 0; i < 6; i++) assert.equal(await ask(scene, WRITE), 'b');
     assert.deepEqual([a.seen.length, b.seen.length], [1, 6]);
     gate.open();
-    assert.equal(await running, 'released');
+    assert.equal(outcomeOf(await running), 'released');
     await drained;
+    direct.close();
   }),
 );
 

@@ -33,7 +33,7 @@ async function works(server: ExecutionServer): Promise<void> {
 test('1,000 connections that say nothing keep nobody out and are closed', {
   timeout: 120_000,
 }, async () => {
-  const server = await startServer({}, { limits: { silentMs: 3000 } });
+  const server = await startServer({}, { limits: { silentMs: 3000, pingMs: 600_000 } });
   const known = new TestClient(targetOf(server));
   assert.equal((await known.execute(request())).status.code, status.OK);
   const before = process.memoryUsage().rss;
