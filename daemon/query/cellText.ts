@@ -15,6 +15,7 @@ import {
   DuckDBTypeId,
   DuckDBUnionValue,
   type DuckDBValue,
+  DuckDBVariantValue,
 } from '@duckdb/node-api';
 
 /** Digits that tell any two doubles, or any two floats, apart. */
@@ -130,6 +131,11 @@ function nestedText(value: object, type: DuckDBType): string | undefined {
   return undefined;
 }
 
+function variantText({ value, type }: DuckDBVariantValue): string {
+  if (value === null) return 'NULL';
+  return type === undefined ? String(value) : cellText(value, type);
+}
+
 /** `value` is not null. */
 export function cellText(value: DuckDBValue, type: DuckDBType): string {
   if (typeof value === 'number' && type.typeId === DuckDBTypeId.FLOAT)
@@ -138,6 +144,7 @@ export function cellText(value: DuckDBValue, type: DuckDBType): string {
     return floatText(value, false);
   }
   if (typeof value !== 'object' || value === null) return String(value);
+  if (value instanceof DuckDBVariantValue) return variantText(value);
   const special = infinityText(value) ?? nestedText(value, type);
   if (special !== undefined) return special;
   return value instanceof DuckDBTimestampTZValue ? zonedText(value) : String(value);

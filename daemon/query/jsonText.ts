@@ -14,6 +14,7 @@ import {
   DuckDBTypeId,
   DuckDBUnionValue,
   type DuckDBValue,
+  DuckDBVariantValue,
 } from '@duckdb/node-api';
 import { cellText } from './cellText.js';
 
@@ -61,6 +62,9 @@ export function jsonText(value: DuckDBValue, type: DuckDBType): string {
   if (typeof value === 'boolean') return String(value);
   // The types BIGNUM and ENUM arrive as texts: quotes are safe for both.
   if (isNumber(value)) return cellText(value, type);
+  if (value instanceof DuckDBVariantValue) {
+    return value.type === undefined ? 'null' : jsonText(value.value, value.type);
+  }
   if (typeof value === 'object') {
     const nested = nestedJson(value, type);
     if (nested !== undefined) return nested;

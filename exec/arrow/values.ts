@@ -27,6 +27,7 @@ import {
 } from '@duckdb/node-api';
 import { type Data, Type } from 'apache-arrow';
 import { unknownType } from './columns/columnOf.js';
+import { variantAt } from './variants.js';
 
 function isNull(data: Data, i: number): boolean {
   if (data.typeId === Type.Null) return true;
@@ -128,6 +129,8 @@ function nestedAt(data: Data, i: number, type: DuckDBType): DuckDBValue {
     }
     case DuckDBTypeId.UNION:
       return unionAt(data, i, type);
+    case DuckDBTypeId.VARIANT:
+      return variantAt(data, i);
     default:
       throw unknownType(type);
   }

@@ -31,7 +31,8 @@ union_value(x := 5); union_value(x := 'q q'); '{"a": 1}'::JSON; [0.1::FLOAT]
 [DATE '2024-01-01']; [TIMESTAMP '2024-01-01 00:00:00']; [TIME '01:02:03']; ['\\xAB'::BLOB]
 [INTERVAL '1 day 01:00:00']; [true]; [uuid '00000000-0000-0000-0000-0000000000ff']; ['1'::BIT]
 [TIMESTAMPTZ '2024-07-01 12:00:00+00']; ['infinity'::DATE]; [union_value(x := 'q:q')]
-'ü\t'; '🦆'; repeat('x', 300)
+'ü\t'; '🦆'; repeat('x', 300); 42::VARIANT; 'x y'::VARIANT; DATE '2024-01-01'::VARIANT
+{'a':[1,2.5::DOUBLE],'b':'x, y'}::VARIANT; [1::VARIANT,'a b'::VARIANT,NULL]::VARIANT; [1.5::VARIANT]
 `
   .split(/[;\n]/)
   .map((text) => text.trim())

@@ -68,6 +68,16 @@ describe('Arrow streams as values', () => {
     );
   });
 
+  test('VARIANTs, also inside of others', async () => {
+    await comesBack(
+      `SELECT v, [v, NULL] AS l FROM (SELECT unnest([42::VARIANT, 'text of some length'::VARIANT,
+        NULL, {'a': [1, 2.5::DOUBLE], 'b': DATE '2024-01-01', 'c': NULL}::VARIANT,
+        [1::VARIANT, 'x'::VARIANT]::VARIANT, 1.50::DECIMAL(5, 2)::VARIANT]) AS v)`,
+      true,
+      false,
+    );
+  });
+
   test('many payloads', async () => {
     await connection.run(`CREATE MACRO uuid_of(i) AS md5(i::VARCHAR)::UUID`);
     for (const exact of [false, true]) await comesBack(MANY, exact, false);
