@@ -26,6 +26,7 @@ import {
   type SettingSources,
   sizeOf,
   spanOf,
+  textOf,
   truthOf,
 } from './settingSources.js';
 import { resolveStoreSettings, STORE_SETTING_NAMES, type StoreSettings } from './storeSettings.js';
@@ -55,6 +56,8 @@ export interface Settings extends StoreSettings {
   readonly gcIntervalMs: number | undefined;
   /** How long a dropped database can be brought back. */
   readonly undropWithinMs: number;
+  /** The worker or gateway that `query`, `cancel` and `status` ask; undefined: the daemon's. */
+  readonly endpoint: string | undefined;
   readonly worker: WorkerSettings;
   readonly gateway: GatewaySettings;
 }
@@ -72,6 +75,7 @@ export const SETTING_NAMES = [
   'log-level',
   'gc-interval',
   'undrop-within',
+  'endpoint',
   ...STORE_SETTING_NAMES,
   ...WORKER_SETTING_NAMES,
   ...GATEWAY_SETTING_NAMES,
@@ -145,6 +149,7 @@ export function resolveSettings(
     logLevel: read('log-level', oneOf(LOG_LEVELS, 'a log level'), 'info'),
     gcIntervalMs: read<number | undefined>('gc-interval', gcIntervalOf, GC_INTERVAL_MS),
     undropWithinMs: read('undrop-within', spanOf, UNDROP_WITHIN_MS),
+    endpoint: read<string | undefined>('endpoint', textOf, undefined),
     worker: resolveWorkerSettings(sources),
     gateway: resolveGatewaySettings(sources),
     ...resolveStoreSettings(sources, metadataText),

@@ -1,6 +1,6 @@
 /**
- * Whom a command asks: --endpoint (also as an openduck: URL), OPENDUCK_ENDPOINT, or the worker of
- * the daemon of this data directory.
+ * Whom a command asks: --endpoint (also as an openduck: URL), OPENDUCK_ENDPOINT, `endpoint` in the
+ * config file, or the worker of the daemon of this data directory.
  */
 import type { Argv } from 'yargs';
 import type { ConnectOptions } from '../../exec/client/options.js';
@@ -14,6 +14,7 @@ import {
   readSettings,
 } from '../commandContext.js';
 import { connectToDaemon } from '../session.js';
+import type { Settings } from '../settings.js';
 
 export interface ServerAddress {
   /** An openduck: URL or an endpoint. */
@@ -70,8 +71,8 @@ export interface LocalDaemon {
 }
 
 /** Throws UNAVAILABLE when none runs. */
-async function askDaemon(context: CommandContext, flags: Flags): Promise<LocalDaemon> {
-  const { dataDir, worker } = await readSettings(context, flags);
+async function askDaemon(context: CommandContext, settings: Settings): Promise<LocalDaemon> {
+  const { dataDir, worker } = settings;
   const daemon = await connectToDaemon(context, dataDir);
   if (daemon === undefined) {
     throw new OpenduckError('UNAVAILABLE', `no daemon runs on ${dataDir}`, { hint: WAYS });
@@ -125,7 +126,10 @@ export async function whomToAsk(
 ): Promise<ServerAddress | LocalDaemon> {
   const named = optionalTextFlag(flags, 'endpoint') ?? context.environment['OPENDUCK_ENDPOINT'];
   if (named !== undefined && named !== '') return addressOf(context, flags, named, undefined);
-  const daemon = await askDaemon(context, flags);
+  const settings = await readSettings(context, flags);
+  const { endpoint, worker } = settings;
+  if (endpoint !== undefined) return addressOf(context, flags, endpoint, worker.token?.reveal());
+  const daemon = await askDaemon(context, settings);
   if (daemon.endpoint === undefined) return daemon;
   return addressOf(context, flags, daemon.endpoint, daemon.token);
 }

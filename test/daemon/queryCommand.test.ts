@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -124,6 +124,14 @@ test('errors: what DuckDB says, and the exit codes', async () => {
     assert.equal(result.stdout, '');
   }
   assert.ok(!existsSync(out) && !existsSync(`${out}.part`));
+});
+
+test('the endpoint may also come from the config file', async () => {
+  const file = join(root, 'config.toml');
+  await writeFile(file, `endpoint = "${server.endpoint}"\ntoken = "T"\n`);
+  const words = ['query', 'SELECT 1 AS a', '--format', 'csv', '--config', file];
+  const result = await runCommand(words);
+  assert.deepEqual([result.code, result.stdout], [0, 'a\r\n1\r\n'], result.stderr);
 });
 
 test('without an endpoint and without a daemon it says how to get one', async () => {
