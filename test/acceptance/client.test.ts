@@ -10,6 +10,8 @@ import { sleep, within } from '../harness/testRun.js';
 import { WorkerMount } from '../harness/workerMount.js';
 
 const ENDLESS = 'SELECT count(*) FROM range(1000000000000) a(i), range(1000) WHERE i % 3 = 7';
+/** Of statements that may have to wait behind the endless one. */
+const LIMIT = { timeoutMs: 10_000 };
 const TABLE = `CREATE TABLE t AS SELECT i::INT AS i, 'row ' || i AS s FROM range(100000) r(i)`;
 
 acceptance('sessions: reads, writes, snapshots, parameters', { seconds: 120 }, async (scene) => {
@@ -92,6 +94,19 @@ async function begun(session: Session): Promise<string> {
   }
 }
 
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 20_000; !(await holds()); await sleep(50)) {
+    if (Date.now() > end) throw new Error(`in vain: ${what}`);
+  }
+}
+
+function codeOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'none',
+    (error: { code: string }) => error.code,
+  );
+}
+
 acceptance('ends: cancel, deadlines, readers who leave', { seconds: 120 }, async (scene) => {
   const worker = await WorkerMount.start(scene, ['--max-concurrency', '1', '--max-queue', '1']);
   await worker.create('mydb', TABLE);
@@ -105,8 +120,7 @@ acceptance('ends: cancel, deadlines, readers who leave', { seconds: 120 }, async
 
   const endless = assert.rejects(session.query(ENDLESS), ended);
   const id = await begun(session);
-  await sleep(200);
-  assert.equal(await other.cancel(id), true, 'by its id, from elsewhere');
+  await until('the server knows it', () => other.cancel(id));
   await within(10_000, 'the end', endless);
   assert.equal(await other.cancel(id), false);
 
@@ -124,11 +138,16 @@ acceptance('ends: cancel, deadlines, readers who leave', { seconds: 120 }, async
   // There is one place to run and one to wait; all who had them have given them back.
   assert.deepEqual((await session.query('SELECT 1')).rows, [[1]]);
   const running = assert.rejects(session.query(ENDLESS), ended);
-  await begun(session);
-  await sleep(200);
+  await until('it has the place', async () => {
+    const code = await codeOf(other.query('SELECT 1', undefined, { timeoutMs: 2000 }));
+    return code === 'CANCELLED';
+  });
   const waiting = other.query('SELECT 2');
-  await sleep(200);
-  await assert.rejects(other.query('SELECT 3'), { code: 'OVERLOADED' });
+  await until(
+    'somebody waits',
+    async () => (await codeOf(other.query('SELECT 3', undefined, LIMIT))) !== 'none',
+  );
+  assert.equal(await codeOf(other.query('SELECT 4', undefined, LIMIT)), 'OVERLOADED');
   await session.cancel();
   await within(10_000, 'the end', running);
   assert.deepEqual((await within(10_000, 'its turn', waiting)).rows, [[2]]);
