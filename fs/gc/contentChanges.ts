@@ -17,6 +17,7 @@ export interface Range {
 /** Read at a time, and told apart. DuckDB's blocks, and the kernel's. */
 const BLOCK_BYTES = 256 << 10;
 const CHUNK_BYTES = 4 << 10;
+const GO_ON_BYTES = 32 << 20;
 
 export type Images = ReadonlyMap<FileId, Image>;
 
@@ -74,11 +75,15 @@ export interface Changes {
 
 export class ContentComparison {
   readonly #sources: SourceTable;
+  readonly #goOn: () => Promise<void>;
+  #sinceGoOn = 0;
   readonly #left = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   readonly #right = Buffer.allocUnsafeSlow(BLOCK_BYTES);
 
-  constructor(sources: SourceTable) {
+  /** `goOn`: called now and then; what it throws ends the comparison. */
+  constructor(sources: SourceTable, goOn: () => Promise<void>) {
     this.#sources = sources;
+    this.#goOn = goOn;
   }
 
   /**
@@ -120,8 +125,8 @@ export class ContentComparison {
   ): Promise<Range[] | undefined> {
     const found: Range[] = [];
     let bytes = 0;
-    let blocks = 0;
     for (const { offset, length } of blocksOf(suspected)) {
+      await this.#pause(length);
       await readContent(this.#sources, a!, offset, this.#left, 0, length);
       await readContent(this.#sources, b, offset, this.#right, 0, length);
       for (const range of this.#compare(offset, length)) {
@@ -129,10 +134,17 @@ export class ContentComparison {
         bytes += range.length;
       }
       if (bytes > limit) return undefined;
-      // What comes out of the page cache gives nobody else a turn.
-      if (++blocks % 16 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     return united(found);
+  }
+
+  /** What comes out of the page cache gives nobody else a turn. */
+  async #pause(length: number): Promise<void> {
+    this.#sinceGoOn += length;
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#sinceGoOn < GO_ON_BYTES) return;
+    this.#sinceGoOn = 0;
+    await this.#goOn();
   }
 
   *#compare(offset: number, length: number): Generator<Range> {

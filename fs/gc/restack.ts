@@ -109,8 +109,9 @@ export class Restacker {
       commitTime <= newest - this.#limits.settledMs;
     // Never the newest: its stack is what the writer builds on.
     const settled = kept.slice(1).filter(isSettled).reverse();
+    if (settled.length < 2) return 0;
     const stacks: KeptStack[] = [];
-    for (const { id } of settled.length < 2 ? [] : settled) {
+    for (const { id } of settled) {
       stacks.push({ snapshot: id, layers: await ports.metadata.stackOf(id) });
     }
     const all = new Set(stacks.flatMap(({ layers }) => idsOf(layers)));
@@ -191,7 +192,7 @@ export class Restacker {
     const before = await stackOf(step.before.layers);
     const after = await stackOf(step.stack.layers);
     const most = step.freed - Math.max(leastGain, after.version.size * leastPart);
-    const comparison = new ContentComparison(entry.database.sources);
+    const comparison = new ContentComparison(entry.database.sources, ports.goOn);
     const limits = { read: readLeft, changed: most };
     const { ranges, bytes, read } = await comparison.changes(before.images, after.images, limits);
     // What is too much for the rest of this run may be done by the next one.
