@@ -17,18 +17,26 @@ export interface Range {
 /** Read at a time, and told apart. DuckDB's blocks, and the kernel's. */
 const BLOCK_BYTES = 256 << 10;
 const CHUNK_BYTES = 4 << 10;
+const WINDOW_BYTES = 256 << 20;
 const GO_ON_BYTES = 32 << 20;
 
 export type Images = ReadonlyMap<FileId, Image>;
 
-/** Ranges of [0, size) that `a` and `b` do not have in the same place. Exact, and reads nothing. */
-export function differentPlaces(a: ExtentMap, b: ExtentMap, size: number): Range[] {
+/** Parts of a large file, in which maps are looked at without a pause. */
+export function* windowsOf(size: number): Generator<Range> {
+  for (let offset = 0; offset < size; offset += WINDOW_BYTES) {
+    yield { offset, length: Math.min(WINDOW_BYTES, size - offset) };
+  }
+}
+
+/** Ranges that `a` and `b` do not have in the same place. Exact, and reads nothing. */
+export function differentPlaces(a: ExtentMap, b: ExtentMap, { offset, length }: Range): Range[] {
   const ranges: Range[] = [];
-  for (const piece of size > 0 ? a.cover(0, size) : []) {
+  for (const piece of a.cover(offset, length)) {
     for (const other of b.cover(piece.offset, piece.length)) {
-      const shift = piece.source === HOLE ? 0 : other.offset - piece.offset;
-      const from = piece.source === HOLE ? other.sourceOffset : piece.sourceOffset + shift;
-      if (other.source === piece.source && other.sourceOffset === from) continue;
+      const from = piece.sourceOffset + (other.offset - piece.offset);
+      const isSame = other.source === piece.source;
+      if (isSame && (piece.source === HOLE || other.sourceOffset === from)) continue;
       ranges.push({ offset: other.offset, length: other.length });
     }
   }
@@ -94,23 +102,27 @@ export class ContentComparison {
     const suspects = new Map<FileId, Range[]>();
     const ranges = new Map<FileId, readonly Range[]>();
     let [bytes, read] = [0, 0];
+    const refused = () => ({ ranges: undefined, bytes, read });
     for (const [id, image] of b) {
       const before = a.get(id);
       const common = Math.min(before?.size ?? 0, image.size);
-      const places = before === undefined ? [] : differentPlaces(before.map, image.map, common);
-      suspects.set(id, united(places));
-      if (image.size > common) {
-        ranges.set(id, [{ offset: common, length: image.size - common }]);
-        bytes += image.size - common;
+      const places: Range[] = [];
+      for (const window of windowsOf(common)) {
+        const found = differentPlaces(before!.map, image.map, window);
+        places.push(...found);
+        read += bytesIn(found);
+        if (read > limits.read) return refused();
+        await new Promise((resolve) => setImmediate(resolve));
       }
-      read += bytesIn(places);
-      await new Promise((resolve) => setImmediate(resolve));
+      suspects.set(id, united(places));
+      if (image.size === common) continue;
+      ranges.set(id, [{ offset: common, length: image.size - common }]);
+      bytes += image.size - common;
     }
-    const refused = { ranges: undefined, bytes, read };
-    if (read > limits.read || bytes > limits.changed) return refused;
+    if (bytes > limits.changed) return refused();
     for (const [id, suspected] of suspects) {
       const found = await this.#differing(a.get(id), b.get(id)!, suspected, limits.changed - bytes);
-      if (found === undefined) return refused;
+      if (found === undefined) return refused();
       bytes += bytesIn(found);
       if (found.length > 0) ranges.set(id, united([...found, ...(ranges.get(id) ?? [])]));
     }

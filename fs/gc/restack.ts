@@ -173,8 +173,11 @@ export class Restacker {
       };
       return await this.#restack(ports, entry, step, snapshot, readLeft, stackOf);
     } catch (error) {
-      if (!HARMLESS.has(errorCode(error))) throw error;
-      return NOTHING;
+      const code = errorCode(error);
+      if (HARMLESS.has(code)) return NOTHING;
+      // It would fail again: told once, it keeps no other collection from coming to its end.
+      if (code === 'CORRUPT' || code === 'INTERNAL') this.#remember(step);
+      throw error;
     } finally {
       for (const stack of open) stack.release();
     }

@@ -7,7 +7,7 @@ import { MAX_FRAME_BYTES } from '../../layers/layer.js';
 import type { LayerRecord } from '../../metadata/store.js';
 import type { FileId, LayerId, SnapshotId } from '../../proto/ids.js';
 import type { LayerPlan } from '../database/sealPlan.js';
-import { differentPlaces, type Images, type Range, united } from './contentChanges.js';
+import { differentPlaces, type Images, type Range, united, windowsOf } from './contentChanges.js';
 
 /** A frame or a hole in a layer's index, and everything else but data; both at most. */
 const ENTRY_BYTES = 64;
@@ -72,7 +72,10 @@ export function planRestacked(
     const old = before.get(file);
     const common = Math.min(old?.size ?? 0, image.size);
     const base = below.get(file)?.map ?? new ExtentMap();
-    const hidden = old === undefined ? [] : differentPlaces(base, old.map, common);
+    const hidden: Range[] = [];
+    for (const window of windowsOf(base === old?.map ? 0 : common)) {
+      hidden.push(...differentPlaces(base, old!.map, window));
+    }
     for (const range of united([...hidden, ...(changes.get(file) ?? [])])) {
       for (const { source, offset, length } of image.map.cover(range.offset, range.length)) {
         if (source === HOLE) continue;
@@ -83,9 +86,11 @@ export function planRestacked(
       }
     }
     // Whether the layers below need it or not, as every layer does.
-    for (const { source, offset, length } of image.size > 0 ? image.map.cover(0, image.size) : []) {
+    for (const { source, offset, length } of image.map.extents()) {
       if (source === HOLE) holes.push({ file, offset, length });
     }
+    const { end } = image.map;
+    if (end < image.size) holes.push({ file, offset: end, length: image.size - end });
   }
   return { runs, holes, moved: new Map(), bytes };
 }
