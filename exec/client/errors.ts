@@ -10,6 +10,7 @@ interface Meaning {
 
 /** Of servers that say no more than gRPC's status. */
 const MEANINGS: Readonly<Partial<Record<status, Meaning>>> = {
+  [status.ABORTED]: { code: 'STALE' },
   [status.CANCELLED]: { code: 'CANCELLED' },
   [status.INVALID_ARGUMENT]: { code: 'INVALID_ARGUMENT' },
   [status.NOT_FOUND]: { code: 'NOT_FOUND' },

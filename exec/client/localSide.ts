@@ -5,7 +5,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { OpenduckError } from '../../proto/errors.js';
+import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { uuidV7 } from '../../proto/ports.js';
 import { queryError } from '../duckdb/queryError.js';
 import type { Executions } from './executions.js';
@@ -13,6 +13,9 @@ import { explainHybridStatement, type HybridCall, hybridPayloads } from './hybri
 import { localFile } from './localFiles.js';
 import type { ExecuteOptions, SessionSettings } from './options.js';
 import { OneVersionSource } from './remoteSource.js';
+
+/** Of one statement. */
+const MOST_TRIES = 3;
 
 export class LocalSide {
   readonly #settings: SessionSettings;
@@ -78,9 +81,25 @@ export class LocalSide {
     }
   }
 
-  payloads(sql: string, options: ExecuteOptions): AsyncGenerator<Uint8Array> {
+  /**
+   * When the server did not hold the statement's version until its end, it begins anew with the
+   * newest one, as long as nothing of the answer is out.
+   */
+  async *payloads(sql: string, options: ExecuteOptions): AsyncGenerator<Uint8Array> {
     const { batchRows } = this.#settings;
-    return this.#statement(options, (call) => hybridPayloads(sql, call, batchRows));
+    for (let tries = 1; ; tries++) {
+      let begun = false;
+      try {
+        const answer = this.#statement(options, (call) => hybridPayloads(sql, call, batchRows));
+        for await (const payload of answer) {
+          begun = true;
+          yield payload;
+        }
+        return;
+      } catch (error) {
+        if (begun || tries === MOST_TRIES || errorCode(error) !== 'STALE') throw error;
+      }
+    }
   }
 
   async explain(sql: string, analyze: boolean, options: ExecuteOptions): Promise<string> {

@@ -57,8 +57,8 @@ export class Dispatcher {
 
   /**
    * A place on a worker, or undefined when all that could take the fragment are excluded. Throws
-   * NOT_FOUND (nobody ever served that, or the worker of a version is gone), UNAVAILABLE (nobody
-   * does now), OVERLOADED (too many wait), and the signal's reason.
+   * NOT_FOUND (nobody ever served that), STALE (the worker of a version is gone), UNAVAILABLE
+   * (nobody does now), OVERLOADED (too many wait), and the signal's reason.
    */
   async enter(wanted: Wanted, bytes: number, signal: AbortSignal): Promise<Place | undefined> {
     signal.throwIfAborted();
@@ -141,7 +141,7 @@ export class Dispatcher {
     if (wanted.excluded.size > 0) return undefined;
     const { database, computeContext, worker, access } = wanted;
     if (worker !== undefined) {
-      return new OpenduckError('NOT_FOUND', 'the worker that holds this version is gone', {
+      return new OpenduckError('STALE', 'the worker that holds this version is gone', {
         database,
         hint: 'Begin anew with the newest version, or name a snapshot.',
       });

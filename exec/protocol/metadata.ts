@@ -32,7 +32,8 @@ export const NOT_STARTED = 'openduck-not-started';
 
 /**
  * Answer (initial). The version that a read sees, as a reference: sent as `snapshot_id` it brings
- * later reads to the same version, for as long as its worker holds it (VERSION_HOLD_MS).
+ * later reads to the same version, for as long as its worker holds it (VERSION_HOLD_MS, less when
+ * others need the memory); then the answer is ABORTED.
  */
 export const VERSION = 'openduck-version';
 

@@ -138,7 +138,7 @@ export class Worker implements ExecutionHandlers {
     const number = snapshot.startsWith(prefix) ? Number(snapshot.slice(prefix.length)) : Number.NaN;
     const instance = await pool.again(number, use, signal);
     if (instance !== undefined) return instance;
-    throw new OpenduckError('NOT_FOUND', `the version '${snapshot}' is not held any more`, {
+    throw new OpenduckError('STALE', `the version '${snapshot}' is not held any more`, {
       database: target.database,
       hint: 'Begin anew with the newest version, or name a snapshot.',
     });

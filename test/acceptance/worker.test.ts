@@ -141,7 +141,7 @@ acceptance(
     }
     for (const [snapshot, code] of [
       ['nix', status.NOT_FOUND],
-      ['v:somebody:1', status.NOT_FOUND],
+      ['v:somebody:1', status.ABORTED],
       ['a/b', status.INVALID_ARGUMENT],
     ] as const) {
       await assert.rejects(client.run(count, { database: 'duck', snapshot }), { code }, snapshot);

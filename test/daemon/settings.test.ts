@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { mountArguments } from '../../daemon/daemonize.js';
+import { workerSecrets } from '../../daemon/execution/workerArguments.js';
 import { hasPassword, isSamePlace, withoutPassword } from '../../daemon/postgresUrl.js';
 import { SecretText } from '../../daemon/secretText.js';
 import type { SettingSources } from '../../daemon/settingSources.js';
@@ -200,9 +201,57 @@ test('the background daemon gets every setting as a flag', () => {
     '--ack=object',
     '--cache-size=2147483648B',
     '--lease-ttl=5000ms',
+    '--gc-interval=3600000ms',
+    '--undrop-within=604800000ms',
     '--log-level=debug',
     '--objects=file:///o%20o',
   ]);
+});
+
+/** What the flags of a background daemon and its environment mean there. */
+function settingsThere(settings: ReturnType<typeof resolveSettings>) {
+  const flags: Record<string, unknown> = {};
+  for (const word of mountArguments('/m', settings).slice(3)) {
+    const [, no, name, , value] = /^--(no-)?([a-z0-9-]+?)(=(.*))?$/s.exec(word)!;
+    flags[name!] = value ?? no === undefined;
+  }
+  return resolveSettings({ ...NOBODY, flags, environment: workerSecrets(settings.worker) });
+}
+
+test('no setting gets lost on its way to the background daemon', () => {
+  const flags = {
+    'data-dir': '/d',
+    'gc-interval': 'off',
+    'undrop-within': '3w',
+    worker: '0.0.0.0:7000',
+    token: 'hidden-token',
+    'tls-cert': 'c.pem',
+    'tls-key': '/k.pem',
+    'tls-client-ca': 'ca.pem',
+    'init-sql': 'lake.sql',
+    'external-access': false,
+    'max-concurrency': '3',
+    'max-queue': '0',
+    'memory-limit': '3GiB',
+    threads: '5',
+    gateway: 'http://gate:7879',
+    'gateway-token': 'other-token',
+    'gateway-ca': 'g.pem',
+    advertise: 'https://me:7000',
+    databases: 'a,b',
+    tables: ['t', 'u'],
+    'compute-context': 'lake',
+  };
+  const settings = resolveSettings({ ...NOBODY, flags });
+  assert.deepEqual(settingsThere(settings), settings);
+  const { worker } = settingsThere(settings);
+  assert.deepEqual(
+    [worker.token?.reveal(), worker.gatewayToken?.reveal()],
+    ['hidden-token', 'other-token'],
+  );
+  assert.doesNotMatch(mountArguments('/m', settings).join(' '), /hidden-token|other-token/);
+  const none = resolveSettings({ ...NOBODY, flags: { 'data-dir': '/d' } });
+  assert.deepEqual(settingsThere(none), none);
 });
 
 test('the background daemon finds the same S3 store', () => {

@@ -16,6 +16,7 @@ const LOCAL = `CREATE TABLE customers AS
 
 let dir: string;
 let remote: DuckdbServer;
+const forgets = { times: 0 };
 let instance: DuckDBInstance;
 let everything: DuckDBConnection;
 
@@ -26,7 +27,7 @@ async function run(connection: DuckDBConnection, sql: string): Promise<string[]>
 
 before(async () => {
   dir = await makeTempDir();
-  remote = await startDuckdbServer({ setup: REMOTE });
+  remote = await startDuckdbServer({ setup: REMOTE, forgets });
   instance = await DuckDBInstance.create();
   everything = await instance.connect();
   for (const sql of [REMOTE, LOCAL]) await everything.run(sql);
@@ -105,6 +106,17 @@ describe('local files and remote tables in one statement', () => {
       );
       await session.at('5 minutes ago').query('SELECT count(*) FROM orders');
       assert.equal(asked.at(-1)!.request.snapshot_id, 'v:test:1', 'a time is resolved once');
+    });
+  });
+
+  test('a version that the server did not hold to the end: the statement begins anew', async () => {
+    await withFiles(['customers.parquet'], async (session) => {
+      const sql = 'SELECT count(*) FROM orders JOIN customers USING (customer) WHERE name = $1';
+      forgets.times = 2;
+      assert.deepEqual((await session.query(sql, ['customer 7'])).rows, [[50n]]);
+      forgets.times = 100;
+      await assert.rejects(session.query(sql, ['customer 7']), { code: 'STALE' });
+      forgets.times = 0;
     });
   });
 

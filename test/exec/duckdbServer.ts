@@ -13,6 +13,8 @@ export interface DuckdbServerOptions {
   readonly setup?: string;
   readonly token?: string;
   readonly credentials?: ServerCredentials;
+  /** So many times more the version that was told is not held any more. */
+  readonly forgets?: { times: number };
 }
 
 function refusal({ request }: Asked, options: DuckdbServerOptions): object | undefined {
@@ -21,6 +23,11 @@ function refusal({ request }: Asked, options: DuckdbServerOptions): object | und
   }
   if (!['', 'mydb', 'default'].includes(request.database)) {
     return { code: status.NOT_FOUND, details: `there is no database ${request.database}` };
+  }
+  const { forgets } = options;
+  if (request.snapshot_id === 'v:test:1' && forgets !== undefined && forgets.times > 0) {
+    forgets.times--;
+    return { code: status.ABORTED, details: 'the version is not held any more' };
   }
   if (request.snapshot_id === 'missing') {
     return { code: status.NOT_FOUND, details: 'mydb has no snapshot missing' };
