@@ -9,8 +9,8 @@ import { nodeDisk } from '../layers/os/nodeDisk.js';
 import { OpenduckError } from '../proto/errors.js';
 import type { Clock } from '../proto/ports.js';
 import { dataPaths } from './dataDirectory.js';
-import { workerFlags, workerSecrets } from './execution/workerArguments.js';
 import { environmentWithoutSecrets } from './hideSecrets.js';
+import { serverFlags, serverSecrets } from './http/httpSettings.js';
 import { errorOf, type ReadinessMessage, type ReadyMessage } from './readiness.js';
 import type { SecretText } from './secretText.js';
 import type { Settings } from './settings.js';
@@ -75,7 +75,7 @@ export function mountArguments(mountpoint: string, settings: Settings): string[]
     '--foreground',
     ...flags,
     ...s3Flags(settings),
-    ...workerFlags(settings.worker),
+    ...serverFlags(settings),
   ];
 }
 
@@ -180,7 +180,7 @@ export async function startInBackground(
   const path = dataPaths(dataDir).log;
   const log = await openAppend(path, LOG_LIMIT_BYTES);
   const secret = metadata?.kind === 'postgres' ? metadata.url : undefined;
-  const child = spawnDaemon(parameters, secret, workerSecrets(settings.worker), log.descriptor);
+  const child = spawnDaemon(parameters, secret, serverSecrets(settings), log.descriptor);
   const restoreSignals = passSignalsOn(child);
   try {
     const outcome = await waitForOutcome(child, clock);

@@ -19,6 +19,8 @@ import { MountedWorker } from './execution/mountedWorker.js';
 import { EXIT_FAILURE, EXIT_OK } from './exitCodes.js';
 import { forgetSecrets } from './hideSecrets.js';
 import { busyError } from './holders.js';
+import { mountHealth } from './http/health.js';
+import { HttpSide } from './http/httpSide.js';
 import { endNow, endOnUncaughtErrors } from './lastResort.js';
 import { checkApart, type PreparedMountpoint, prepareMountpoint } from './mountpoint.js';
 import { openStorage } from './openStorage.js';
@@ -178,11 +180,29 @@ async function unmountOnRequest(
   }
 }
 
+/** What the mount serves beside files. */
+interface Servers {
+  readonly worker: MountedWorker | undefined;
+  readonly http: HttpSide | undefined;
+}
+
+async function startServers(start: Start, mountpoint: string, engine: Engine): Promise<Servers> {
+  const { context, settings, cleanup, logger, presence } = start;
+  const { clock } = context;
+  const worker = await MountedWorker.start(settings, mountpoint, { clock, logger });
+  cleanup.add('stop the worker', async () => worker?.stop());
+  const isMounted = () => presence.mountpoint !== undefined;
+  const health = () => mountHealth(engine, isMounted, clock);
+  const http = await HttpSide.start(settings, { engine, clock, logger, health });
+  cleanup.add('stop the HTTP side', async () => http?.stop());
+  return { worker, http };
+}
+
 async function serveControl(
   start: Start,
   mounted: MountedFileSystem,
   engine: Engine,
-  worker: MountedWorker | undefined,
+  { worker, http }: Servers,
 ): Promise<void> {
   const { context, settings, cleanup, logger, stop } = start;
   const { clock } = context;
@@ -197,6 +217,7 @@ async function serveControl(
       uptimeSeconds: () => (clock.monotonic() - startedAt) / 1000,
       memoryBytes: () => process.memoryUsage.rss(),
       worker: () => worker?.state,
+      http: () => http?.endpoint,
       shutdown: async (lazy) => {
         await unmountOnRequest(mounted, start, worker, lazy);
         stop.request('the unmount command');
@@ -233,10 +254,9 @@ async function startAll(start: Start): Promise<Running> {
   cleanup.add('close the storage', () => storage.close());
   stop.check();
   const mounted = await mount(start, mountpoint, storage.engine);
-  const worker = await MountedWorker.start(settings, mountpoint, { clock, logger });
-  cleanup.add('stop the worker', async () => worker?.stop());
+  const servers = await startServers(start, mountpoint, storage.engine);
   stop.check();
-  await serveControl(start, mounted, storage.engine, worker);
+  await serveControl(start, mounted, storage.engine, servers);
   await register(start, mountpoint);
   const fields = {
     mountpoint,

@@ -16,6 +16,7 @@ import {
   type GatewaySettings,
   resolveGatewaySettings,
 } from './gateway/gatewaySettings.js';
+import { HTTP_SETTING_NAMES, type HttpSettings, resolveHttpSettings } from './http/httpSettings.js';
 import {
   type ConfigFile,
   durationOf,
@@ -60,6 +61,7 @@ export interface Settings extends StoreSettings {
   readonly endpoint: string | undefined;
   readonly worker: WorkerSettings;
   readonly gateway: GatewaySettings;
+  readonly http: HttpSettings;
 }
 
 /** Also the keys of the config file and, as OPENDUCK_DATA_DIR and so on, of the environment. */
@@ -79,6 +81,7 @@ export const SETTING_NAMES = [
   ...STORE_SETTING_NAMES,
   ...WORKER_SETTING_NAMES,
   ...GATEWAY_SETTING_NAMES,
+  ...HTTP_SETTING_NAMES,
 ] as const;
 export type SettingName = (typeof SETTING_NAMES)[number];
 
@@ -152,6 +155,7 @@ export function resolveSettings(
     endpoint: read<string | undefined>('endpoint', textOf, undefined),
     worker: resolveWorkerSettings(sources),
     gateway: resolveGatewaySettings(sources),
+    http: resolveHttpSettings(sources),
     ...resolveStoreSettings(sources, metadataText),
   };
 }

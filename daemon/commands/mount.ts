@@ -7,12 +7,13 @@ import { startInBackground } from '../daemonize.js';
 import { dataPaths } from '../dataDirectory.js';
 import { workerOptions } from '../execution/workerOptions.js';
 import { exitCodeOf } from '../exitCodes.js';
+import { httpOptions } from '../http/httpOptions.js';
 import { failedMessage, hasParent, tellParent } from '../readiness.js';
 import { ACKS, LOG_LEVELS, type Settings } from '../settings.js';
 import { storeOptions } from '../storeOptions.js';
 
 function describe(yargs: Argv): Argv {
-  return workerOptions(storeOptions(yargs))
+  return httpOptions(workerOptions(storeOptions(yargs)))
     .positional('mountpoint', {
       type: 'string',
       demandOption: true,

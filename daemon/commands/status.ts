@@ -47,6 +47,7 @@ function printAsJson(
     uptimeSeconds: daemon?.uptimeSeconds,
     memoryBytes: daemon?.memoryBytes,
     worker: daemon?.worker,
+    http: daemon?.http,
     databases: daemon?.databases ?? [],
     aside: daemon?.aside ?? [],
     counters: daemon?.counters ?? {},
@@ -73,13 +74,14 @@ function describeWorker({ endpoint, pid, restarts }: WorkerState): string {
 }
 
 function printForPeople(context: CommandContext, daemon: StatusListing): void {
-  const { version, pid, uptimeSeconds, memoryBytes, mountpoint, dataDir, databases, worker } =
-    daemon;
+  const { version, pid, uptimeSeconds, memoryBytes, mountpoint, dataDir, databases } = daemon;
+  const { worker, http } = daemon;
   const uptime = formatDuration(uptimeSeconds * 1000);
   context.print(
     `openduck-fuse ${version}, pid ${pid}, up ${uptime}, memory ${formatSize(memoryBytes)}\n` +
       `Mounted at ${mountpoint}, data in ${dataDir}\n` +
-      `${worker === undefined ? '' : describeWorker(worker)}\n`,
+      `${worker === undefined ? '' : describeWorker(worker)}` +
+      `${http === undefined ? '' : `Databases by HTTP at ${http}/db/NAME.duckdb\n`}\n`,
   );
   if (databases.length === 0) context.print('No databases yet.\n');
   else context.print(databaseTable(databases, context.clock.now()));

@@ -33,6 +33,8 @@ export interface DaemonStatus extends EngineStatus {
   readonly uptimeSeconds: number;
   readonly memoryBytes: number;
   readonly worker: WorkerState | undefined;
+  /** Endpoint of the HTTP side. */
+  readonly http: string | undefined;
 }
 
 /** Errors are those that the daemon threw, or UNAVAILABLE when it does not answer. */
@@ -134,6 +136,7 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
         databases: reply.databases.map(decodeDatabase),
         aside: reply.aside.map(decodeAside),
         worker: reply.worker ?? undefined,
+        http: reply.http ?? undefined,
       };
     },
     takeSnapshot: async (database, name) =>

@@ -89,6 +89,8 @@ export interface StatusMessage {
   readonly counters: Readonly<Record<string, number>>;
   readonly aside: readonly AsideMessage[];
   readonly worker?: WorkerState | null | undefined;
+  /** Endpoint of the HTTP side. */
+  readonly http?: string | null | undefined;
 }
 
 export interface LayerFindingMessage {

@@ -27,6 +27,8 @@ export interface DaemonControl {
   memoryBytes(): number;
   /** undefined: it has none. */
   worker(): WorkerState | undefined;
+  /** `http://HOST:PORT`; undefined: nothing is served there. */
+  http(): string | undefined;
   /** Unmounts, and asks the daemon to end soon. Throws BUSY (nothing happened then), IO. */
   shutdown(lazy: boolean): Promise<void>;
 }
@@ -75,6 +77,7 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
         uptimeSeconds: daemon.uptimeSeconds(),
         memoryBytes: daemon.memoryBytes(),
         worker: daemon.worker(),
+        http: daemon.http(),
         databases: databases.map(encodeDatabase),
         counters,
         aside,

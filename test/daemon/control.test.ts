@@ -44,6 +44,7 @@ async function withDaemon(name: string, work: (fixture: Fixture) => Promise<void
       uptimeSeconds: () => 1.5,
       memoryBytes: () => 2 ** 33,
       worker: () => WORKER,
+      http: () => 'http://127.0.0.1:7880',
       shutdown: async (lazy) => {
         shutdowns.push(lazy);
         if (!lazy) throw new OpenduckError('BUSY', '/mnt/dück is used by duckdb (pid 1)');
@@ -72,6 +73,7 @@ test('status goes through whole: numbers above 2^32, fractions, and what is unde
     assert.equal(status.memoryBytes, 2 ** 33);
     assert.equal(status.uptimeSeconds, 1.5);
     assert.deepEqual(status.worker, WORKER);
+    assert.equal(status.http, 'http://127.0.0.1:7880');
   }));
 
 test('snapshot commands: requests arrive, replies return, no name stays no name', () =>

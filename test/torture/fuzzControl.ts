@@ -71,6 +71,7 @@ export async function fuzzControl(
     uptimeSeconds: () => 1,
     memoryBytes: () => 1,
     worker: () => undefined,
+    http: () => undefined,
     shutdown: async () => {},
   };
   const ports = { clock: systemClock, logger: silentLogger };

@@ -1,0 +1,141 @@
+/** The HTTP side of a mount: what it serves, to whom, and how it starts and ends. */
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isLoopback } from '../../exec/security/exposure.js';
+import type { Access } from '../../exec/server/service.js';
+import type { Engine } from '../../fs/engine.js';
+import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
+import type { Clock, Logger } from '../../proto/ports.js';
+import type { Settings } from '../settings.js';
+import { type Exchange, sendError, sendText, statusOf } from './answers.js';
+import { DatabaseFiles } from './databaseFiles.js';
+import { isDatabasePath } from './databasePath.js';
+import { type HttpConfig, httpConfig } from './httpConfig.js';
+import { type HttpServer, startHttpServer } from './httpServer.js';
+import type { Reader } from './movingNames.js';
+import { Slots } from './slots.js';
+
+export interface HttpPorts {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Why the daemon cannot do its work, or undefined when it can. */
+  readonly health: () => Promise<string | undefined>;
+}
+
+/** Each has up to 768 KiB in memory. */
+const MOST_ANSWERS = 128;
+const MOST_WAITING = 4096;
+const LONGEST_WAIT_MS = 20_000;
+
+export class HttpSide {
+  readonly #config: HttpConfig;
+  readonly #ports: HttpPorts;
+  readonly #slots: Slots;
+  readonly #files: DatabaseFiles;
+  #server: HttpServer | undefined;
+
+  private constructor(config: HttpConfig, ports: HttpPorts) {
+    this.#config = config;
+    this.#ports = ports;
+    this.#slots = new Slots(ports.clock, {
+      running: MOST_ANSWERS,
+      waiting: MOST_WAITING,
+      waitMs: LONGEST_WAIT_MS,
+    });
+    this.#files = new DatabaseFiles({ ...ports, slots: this.#slots });
+  }
+
+  /** undefined when the settings ask for none. Throws USAGE, BUSY, IO. */
+  static async start(
+    settings: Pick<Settings, 'worker' | 'http'>,
+    ports: HttpPorts,
+  ): Promise<HttpSide | undefined> {
+    const config = await httpConfig(settings);
+    if (config === undefined) return undefined;
+    const side = new HttpSide(config, ports);
+    const answer = (request: IncomingMessage, response: ServerResponse) =>
+      side.#answer({ request, response });
+    side.#server = await startHttpServer(config, answer, ports.clock);
+    ports.logger.info({ endpoint: side.endpoint }, 'databases are served over HTTP');
+    return side;
+  }
+
+  get endpoint(): string {
+    return this.#server?.endpoint ?? '';
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.stop();
+    this.#files.close();
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const { request } = exchange;
+    try {
+      await this.#route(exchange);
+    } catch (error) {
+      const code = errorCode(error);
+      const fields = { code, error: describeError(error), url: request.url?.split('?')[0] };
+      const level = statusOf(code) === 500 ? 'error' : 'debug';
+      this.#ports.logger[level](fields, 'an HTTP request failed');
+      sendError(exchange, error);
+    }
+  }
+
+  async #route(exchange: Exchange): Promise<void> {
+    const { request } = exchange;
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      throw new OpenduckError('UNSUPPORTED', 'this server is for reading: GET and HEAD');
+    }
+    this.#requireOwnHost(request);
+    const url = request.url ?? '/';
+    const at = url.indexOf('?');
+    const [path, query] = at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
+    if (path === '/healthz') return this.#sendHealth(exchange);
+    const access = this.#accessOf(request);
+    if (isDatabasePath(path)) {
+      return this.#files.answer(exchange, { path, query }, access, readerOf(request));
+    }
+    throw new OpenduckError('NOT_FOUND', 'there is nothing here', {
+      hint: '/db/NAME.duckdb, /healthz',
+    });
+  }
+
+  /**
+   * Without tokens, whoever reaches the port may read. A web page that a browser on this machine
+   * shows can reach it under a name of its own, but only under such a name.
+   */
+  #requireOwnHost({ headers }: IncomingMessage): void {
+    if (this.#config.isGuarded) return;
+    const host = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+    if (headers.host === undefined || isLoopback(host)) return;
+    throw new OpenduckError('NOT_PERMITTED', 'without a token, only localhost is served');
+  }
+
+  /** Throws UNAUTHENTICATED. */
+  #accessOf({ headers }: IncomingMessage): Access {
+    const token = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? '';
+    const access = this.#config.authorize(token);
+    if (access !== undefined) return access;
+    const what = token === '' ? 'a token is needed' : 'the token is not valid';
+    throw new OpenduckError('UNAUTHENTICATED', what, {
+      hint: 'Authorization: Bearer TOKEN; in DuckDB: CREATE SECRET (TYPE http, BEARER_TOKEN …).',
+    });
+  }
+
+  async #sendHealth(exchange: Exchange): Promise<void> {
+    const problem = await this.#ports.health();
+    if (problem === undefined) sendText(exchange, 200, 'ok\n');
+    else sendText(exchange, 503, `${problem}\n`);
+  }
+}
+
+/** A client: an address with its token and its program. */
+function readerOf(request: IncomingMessage): Omit<Reader, 'isSession'> {
+  const { headers, socket } = request;
+  const via = [headers.forwarded, headers['x-forwarded-for'], headers.via].join();
+  const about = [socket.remoteAddress, via, headers.authorization, headers['user-agent']];
+  const client = createHash('sha256').update(about.join('\n')).digest('base64url');
+  return { client, connection: via === ',,' ? socket : {} };
+}
