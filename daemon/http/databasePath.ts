@@ -37,5 +37,5 @@ export function parseDatabasePath(path: string, query: string): DatabasePath {
 
 /** The path that means this file of this snapshot for ever. */
 export function fixedPath(database: string, snapshot: string, suffix: string): string {
-  return `${PREFIX}${encodeURIComponent(`${database}@${snapshot}${suffix}`)}`;
+  return `${PREFIX}${encodeURIComponent(database)}@${snapshot}${suffix}`;
 }

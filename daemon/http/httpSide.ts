@@ -12,7 +12,7 @@ import { DatabaseFiles } from './databaseFiles.js';
 import { isDatabasePath } from './databasePath.js';
 import { type HttpConfig, httpConfig } from './httpConfig.js';
 import { type HttpServer, startHttpServer } from './httpServer.js';
-import type { Reader } from './movingNames.js';
+import type { Connection, Reader } from './movingNames.js';
 import { Slots } from './slots.js';
 
 export interface HttpPorts {
@@ -131,11 +131,14 @@ export class HttpSide {
   }
 }
 
+/** A proxy mixes clients in one connection. */
+const noConnection = (): Connection => ({ once: () => {} });
+
 /** A client: an address with its token and its program. */
 function readerOf(request: IncomingMessage): Omit<Reader, 'isSession'> {
   const { headers, socket } = request;
   const via = [headers.forwarded, headers['x-forwarded-for'], headers.via].join();
   const about = [socket.remoteAddress, via, headers.authorization, headers['user-agent']];
   const client = createHash('sha256').update(about.join('\n')).digest('base64url');
-  return { client, connection: via === ',,' ? socket : {} };
+  return { client, connection: via === ',,' ? socket : noConnection() };
 }

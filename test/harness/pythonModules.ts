@@ -1,6 +1,6 @@
 /**
- * A Python with grpcio, grpcio-tools and pyarrow: the system's if it has them, else installed once
- * from PyPI into node_modules/.cache.
+ * A Python with modules that tests need: the system's if it has them, else installed once from PyPI
+ * into node_modules/.cache.
  */
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -8,12 +8,30 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, type RunOptions, run } from './proc.js';
 
-const PACKAGES = ['grpcio==1.85.3', 'grpcio-tools==1.85.1', 'pyarrow==26.0.1'];
-const IMPORTS = 'import grpc, grpc_tools, pyarrow, pyarrow.parquet';
+export interface Modules {
+  /** Directory in the cache; another one for other versions. */
+  readonly name: string;
+  /** As pip takes them. */
+  readonly packages: readonly string[];
+  /** A program that succeeds when they are there. */
+  readonly check: string;
+}
+
+/** What an execution client needs. */
+const CLIENT: Modules = {
+  name: 'client-1',
+  packages: ['grpcio==1.85.3', 'grpcio-tools==1.85.1', 'pyarrow==26.0.1'],
+  check: 'import grpc, grpc_tools, pyarrow, pyarrow.parquet',
+};
+/** Stock DuckDB with its own httpfs, which DuckDB itself would get from its own server. */
+const HTTPFS: Modules = {
+  name: 'httpfs-1',
+  packages: ['duckdb==1.4.4', 'duckdb-ext-httpfs==1.4.4.20260205'],
+  check: 'import duckdb, duckdb_ext; assert duckdb.__version__ == "1.4.4"',
+};
 const LIMIT_MS = 10 * 60_000;
 
 const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/python/', import.meta.url));
-const VENV = join(CACHE, 'client-1');
 
 /** $1: directory, then the packages. Under a lock; the rename makes it appear whole. */
 const INSTALL = `
@@ -31,24 +49,30 @@ export interface Python {
   readonly env: Readonly<Record<string, string>>;
 }
 
-function imports(env: Readonly<Record<string, string>>): Promise<boolean> {
-  return run('python3', ['-c', IMPORTS], { env, timeoutMs: 60_000 }).then(
+function imports(check: string, env: Readonly<Record<string, string>>): Promise<boolean> {
+  return run('python3', ['-c', check], { env, timeoutMs: 60_000 }).then(
     ({ code }) => code === 0,
     () => false, // there is no python3
   );
 }
 
-/** The Python, or why there is none. */
-export async function ensurePython(): Promise<Python | string> {
-  if (await imports({})) return { env: {} };
-  const env = { PYTHONPATH: VENV };
-  if (!existsSync(VENV)) {
+async function ensure({ name, packages, check }: Modules): Promise<Python | string> {
+  if (await imports(check, {})) return { env: {} };
+  const target = join(CACHE, name);
+  const env = { PYTHONPATH: target };
+  if (!existsSync(target)) {
     await mkdir(CACHE, { recursive: true });
     const options: RunOptions = { timeoutMs: LIMIT_MS };
-    const script = ['sh', '-c', INSTALL, 'sh', VENV, ...PACKAGES];
+    const script = ['sh', '-c', INSTALL, 'sh', target, ...packages];
     const installed = await run('flock', [join(CACHE, 'lock'), ...script], options).catch(String);
     if (typeof installed === 'string') return `pip could not be run: ${installed}`;
-    if (installed.code !== 0) return `no grpcio and pyarrow: ${describe(installed)}`;
+    if (installed.code !== 0) return `no ${packages.join(', ')}: ${describe(installed)}`;
   }
-  return (await imports(env)) ? { env } : 'the installed grpcio and pyarrow cannot be imported';
+  return (await imports(check, env)) ? { env } : `${packages.join(', ')} cannot be imported`;
 }
+
+/** A Python with grpcio, grpcio-tools and pyarrow, or why there is none. */
+export const ensurePython = (): Promise<Python | string> => ensure(CLIENT);
+
+/** A Python with DuckDB and httpfs, or why there is none. */
+export const ensureHttpfs = (): Promise<Python | string> => ensure(HTTPFS);
