@@ -1,4 +1,4 @@
-/** What a moving name means to whom: no client gets the WAL of another snapshot than its database. */
+/** What a moving name means to whom: the WAL is of the same snapshot as the database, or refused. */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import test from 'node:test';
