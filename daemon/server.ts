@@ -49,6 +49,8 @@ export interface DaemonOptions {
   readonly logger: Logger;
   /** Called once, when the mount can be used. */
   onReady(ready: { readonly mountpoint: string; readonly notes: readonly string[] }): Promise<void>;
+  /** Called once, when the end begins. */
+  onStopping(reason: string): void;
 }
 
 /** A clean unmount ends the session at once; this is for answers that are still on their way. */
@@ -280,6 +282,7 @@ function watchForTheEnd(stop: StopRequest, options: DaemonOptions): void {
   endOnUncaughtErrors(logger);
   stopOnSignals(stop, giveUp);
   limitShutdown(stop, context.clock, giveUp);
+  void stop.requested.then((reason) => options.onStopping(reason));
 }
 
 /**

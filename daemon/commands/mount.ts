@@ -103,6 +103,11 @@ async function runInForeground(
 ): Promise<number> {
   const { createLogger } = await import('../logging.js');
   const logger = createLogger(settings.logLevel, process.stderr.isTTY ? 'pretty' : 'json');
+  const { clock, environment } = context;
+  const { createServiceManager, NOBODY } = await import('../serviceManager.js');
+  const manager = hasParent()
+    ? NOBODY // in the background: it is not the process that a manager has started
+    : createServiceManager({ environment, pid: process.pid, clock, logger });
   try {
     const { runDaemon } = await import('../server.js');
     return await runDaemon({
@@ -110,7 +115,11 @@ async function runInForeground(
       settings,
       mountpoint,
       logger,
-      onReady: (ready) => tellParent({ ready: true, pid: process.pid, ...ready }),
+      onReady: (ready) => {
+        manager.ready(ready.mountpoint);
+        return tellParent({ ready: true, pid: process.pid, ...ready });
+      },
+      onStopping: (reason) => manager.stopping(reason),
     });
   } catch (error) {
     if (!hasParent()) throw error;
@@ -120,6 +129,8 @@ async function runInForeground(
     );
     await tellParent(failedMessage(error));
     return exitCodeOf(error);
+  } finally {
+    manager.close();
   }
 }
 

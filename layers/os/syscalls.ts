@@ -1,6 +1,7 @@
 /**
  * The one place where system calls are made through koffi: those that Node does not offer (FUSE
- * device, preadv2 with flags, flock, descriptors over a socket). All others go through node:fs.
+ * device, preadv2 with flags, flock, descriptors and datagrams over a socket). All others go
+ * through node:fs.
  *
  * Each function names its man page; a failing call throws a SystemCallError with `errno`, except
  * on the hot path, where −errno is returned instead.
@@ -23,6 +24,10 @@ const call = {
   ioctl: libc.func('int ioctl(int fd, unsigned long request, void *argument)'),
   flock: libc.func('int flock(int fd, int operation)'),
   socketpair: libc.func('int socketpair(int domain, int type, int protocol, void *fds)'),
+  socket: libc.func('int socket(int domain, int type, int protocol)'),
+  sendto: libc.func(
+    'int64_t sendto(int fd, void *data, uint64_t n, int flags, void *address, uint32_t length)',
+  ),
   recvmsg: libc.func('int64_t recvmsg(int fd, void *message, int flags)'),
 };
 
@@ -266,4 +271,21 @@ export function receiveDescriptor(socket: number): number {
     throw new OpenduckError('IO', 'fusermount3 sent no descriptor');
   }
   return control.readInt32LE(16);
+}
+
+/**
+ * socket(2) and sendto(2): one datagram to the Unix socket at `address` (a struct sockaddr_un),
+ * never waiting for a receiver that is slow. Returns 0, or errno.
+ */
+export function sendDatagram(address: Buffer, data: Buffer): number {
+  const AF_UNIX = 1;
+  const SOCK_DGRAM_CLOEXEC = 2 | O_CLOEXEC;
+  const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
+  const fd = call.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  if (fd < 0) return koffi.errno();
+  const flags = MSG_DONTWAIT_NOSIGNAL;
+  const n = Number(call.sendto(fd, data, data.length, flags, address, address.length));
+  const errno = n < 0 ? koffi.errno() : 0;
+  call.close(fd);
+  return errno;
 }
