@@ -71,16 +71,20 @@ export class Dispatcher {
         if (isLeft) return;
         isLeft = true;
         choice.worker.running--;
-        this.serve();
+        this.#serve();
       },
     };
   }
 
-  /** Call it when workers have come or gone, or have more room. */
-  serve(): void {
+  /** Call it when workers have come or gone, or serve something else. */
+  update(): void {
     for (const { databases } of this.#options.workers()) {
       for (const name of databases) if (this.#seen.size < MOST_NAMES) this.#seen.add(name);
     }
+    this.#serve();
+  }
+
+  #serve(): void {
     for (const waiter of this.#waiters) this.#try(waiter);
   }
 

@@ -101,7 +101,7 @@ export class Gateway implements ExecutionHandlers {
       workerTls,
       clock,
       logger,
-      onChange: () => this.#dispatcher.serve(),
+      onChange: () => this.#dispatcher.update(),
     });
     this.#dispatcher = new Dispatcher({
       limits: this.#limits,
