@@ -1,6 +1,7 @@
 /** How many executions run at a time, and how many may wait for their turn. */
 import { OpenduckError } from '../../proto/errors.js';
 import { cancelled } from '../aborting.js';
+import { notStarted } from '../server/statuses.js';
 
 export interface AdmissionLimits {
   /** At a time. */
@@ -50,7 +51,8 @@ export class Admission {
     const { running, waiting } = this.#limits;
     if (this.#waiters.size >= waiting) {
       const message = `${running} executions run and ${waiting} wait: no more are taken`;
-      throw new OpenduckError('OVERLOADED', message, { hint: 'Try again later.' });
+      // A gateway may try another worker.
+      throw notStarted(new OpenduckError('OVERLOADED', message, { hint: 'Try again later.' }));
     }
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {

@@ -122,6 +122,8 @@ test('status without a daemon is an answer, not a failure', async () => {
     'version',
     'uptimeSeconds',
     'memoryBytes',
+    'worker',
+    'http',
     'databases',
     'aside',
     'counters',

@@ -27,6 +27,7 @@ class Pair {
   readonly #target: ProxyTarget;
   readonly #ended: () => void;
   #server: Socket | undefined;
+  #isPassing = false;
 
   constructor(client: Socket, target: ProxyTarget, ended: () => void) {
     this.#client = client;
@@ -42,6 +43,8 @@ class Pair {
   }
 
   pass(): void {
+    if (this.#isPassing) return; // a second pipe would pass everything on twice
+    this.#isPassing = true;
     if (this.#server === undefined) {
       this.#server = connect(this.#target);
       this.#closeWith(this.#server);
@@ -51,6 +54,7 @@ class Pair {
   }
 
   freeze(): void {
+    this.#isPassing = false;
     this.#client.unpipe();
     this.#client.pause();
     this.#server?.unpipe();
