@@ -19,7 +19,7 @@ import {
   type ExecutionMethods,
 } from '../protocol/execution.js';
 import { type FragmentOptions, fragmentMetadata } from '../protocol/fragmentOptions.js';
-import { MAX_MESSAGE_BYTES, VERSION } from '../protocol/metadata.js';
+import { FLOW_WINDOW_BYTES, MAX_MESSAGE_BYTES, VERSION } from '../protocol/metadata.js';
 import { type Endpoint, endpointText, hostAndPort } from './address.js';
 import { executionError } from './errors.js';
 
@@ -52,8 +52,6 @@ export interface Answer {
 }
 
 const CANCEL_TIMEOUT_MS = 10_000;
-/** How far a server may send ahead of the reader; HTTP/2's own 64 KiB are slow over a distance. */
-const WINDOW_BYTES = 4 << 20;
 /** Not more often: servers that follow gRPC's defaults hang up on clients that ask too much. */
 const KEEPALIVE_MS = 300_000;
 const KEEPALIVE_ANSWER_MS = 20_000;
@@ -85,7 +83,7 @@ export class Transport {
     this.#client = new Client(hostAndPort(endpoint), channelCredentials(endpoint, tls), {
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-      'grpc-node.flow_control_window': WINDOW_BYTES,
+      'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,
       'grpc.keepalive_time_ms': KEEPALIVE_MS,
       'grpc.keepalive_timeout_ms': KEEPALIVE_ANSWER_MS,
       // Two sessions to one endpoint have connections of their own, also when one closes.

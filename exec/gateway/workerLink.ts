@@ -12,7 +12,7 @@ import type { Clock } from '../../proto/ports.js';
 import { orAborted } from '../aborting.js';
 import { hostAndPort, parseEndpoint } from '../client/address.js';
 import type { ExecuteFragmentRequest } from '../protocol/execution.js';
-import { MAX_MESSAGE_BYTES, NOT_STARTED } from '../protocol/metadata.js';
+import { FLOW_WINDOW_BYTES, MAX_MESSAGE_BYTES, NOT_STARTED } from '../protocol/metadata.js';
 import { type ClientTls, channelCredentials } from '../security/tls.js';
 import { IncomingCall } from './incomingCall.js';
 import { unreachable, workerError } from './workerErrors.js';
@@ -85,6 +85,7 @@ export class WorkerLink {
     this.#channel = new Channel(hostAndPort(endpoint), credentials, {
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': -1,
+      'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,
       'grpc-node.flow_control_window': WINDOW_BYTES,
       'grpc.keepalive_time_ms': limits.pingMs,
       'grpc.keepalive_timeout_ms': limits.pingTimeoutMs,

@@ -55,5 +55,8 @@ export const MESSAGE_BYTES = 1 << 20;
 /** What a client of ours, and a gateway, will take, in bytes. */
 export const MAX_MESSAGE_BYTES = 64 << 20;
 
+/** How far a server may send ahead of a reader; HTTP/2's own 64 KiB are slow over a distance. */
+export const FLOW_WINDOW_BYTES = 4 << 20;
+
 /** Statements longer than this are refused with RESOURCE_EXHAUSTED, in bytes. */
 export const MAX_REQUEST_BYTES = 16 << 20;
