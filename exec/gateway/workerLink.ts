@@ -60,9 +60,6 @@ export interface Receiver {
   take(bytes: Buffer, initial: Metadata | undefined): Promise<boolean>;
 }
 
-/** What a worker may send ahead; HTTP/2's own 64 KiB would be 64 MB/s at a round trip of 1 ms. */
-const WINDOW_BYTES = 2 << 20;
-
 const { READY, SHUTDOWN, TRANSIENT_FAILURE } = connectivityState;
 /** Between tries to connect. */
 const FIRST_PAUSE_MS = 100;
@@ -86,7 +83,6 @@ export class WorkerLink {
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': -1,
       'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,
-      'grpc-node.flow_control_window': WINDOW_BYTES,
       'grpc.keepalive_time_ms': limits.pingMs,
       'grpc.keepalive_timeout_ms': limits.pingTimeoutMs,
       'grpc.initial_reconnect_backoff_ms': FIRST_PAUSE_MS,
