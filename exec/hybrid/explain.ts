@@ -44,14 +44,15 @@ export async function explainStatement(
   statement: Statement,
   analyze: boolean,
 ): Promise<string> {
-  const planned = analyze ? await run.load(statement) : await run.plan(statement);
+  const planned = analyze ? await run.load(statement) : await run.plan(statement, { dry: true });
   const lines = new Lines();
   const text = planned?.text ?? statement.prefix + statement.query + statement.suffix;
   const kind = analyze ? 'ANALYZE, FORMAT JSON' : 'FORMAT JSON';
   const explain = (): Promise<readonly (readonly unknown[])[]> =>
     run.local.rows(`EXPLAIN (${kind}) ${text}`);
   // Empty bridges would make DuckDB leave out what reads them.
-  const local = await (analyze ? explain() : run.scratch.whilePlanning(explain));
+  const shown = analyze ? undefined : await run.scratch.whilePlanning(explain);
+  const local = shown ?? (await explain());
   const remote = new Map<Bridge, readonly Operator[]>();
   for (const bridge of planned?.bridges ?? []) {
     remote.set(bridge, await remotePlan(run, planned!, bridge));

@@ -142,7 +142,9 @@ async function elsewhere(
       hint: 'make a table of the query, or the view in the remote database',
     });
   }
-  if (!isRemoteTarget(named, target, remoteCatalog)) return undefined;
+  // What is made without saying where is made here, also under the name of a remote table.
+  const isNew = /^\s*CREATE\b/i.test(text) && target.schema === '' && target.catalog === '';
+  if (isNew || !isRemoteTarget(named, target, remoteCatalog)) return undefined;
   if (named.local.length > 0) {
     throw new OpenduckError(
       'UNSUPPORTED',

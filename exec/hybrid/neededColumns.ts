@@ -40,19 +40,20 @@ function collectScans(operator: Ast, found: Map<string, Scan[]>, above: string):
 }
 
 /** By the name of the bridge. Throws QUERY when the text does not bind, CANCELLED. */
-export function neededColumns(
+export async function neededColumns(
   local: Local,
   scratch: Scratch,
   text: string,
   pulls: readonly Pull[],
 ): Promise<ReadonlyMap<string, Needed>> {
-  return scratch.whilePlanning(async () => {
+  const found = await scratch.whilePlanning(async () => {
     const rows = await local.rows(`EXPLAIN (FORMAT JSON) ${text}`);
     const plan = rows.find(([kind]) => kind === 'physical_plan')?.[1];
     const scans = new Map<string, Scan[]>();
     for (const root of JSON.parse(String(plan)) as Ast[]) collectScans(root, scans, '');
     return new Map(pulls.map((pull) => [pull.name, needed(pull, scans.get(lower(pull.shell)))]));
   });
+  return found ?? new Map(pulls.map(({ name, columns }) => [name, columns.map(() => true)]));
 }
 
 function needed({ columns }: Pull, scans: readonly Scan[] | undefined): Needed {

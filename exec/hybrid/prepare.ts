@@ -33,6 +33,11 @@ export interface Request {
   readonly planner?: Partial<PlannerOptions>;
 }
 
+export interface PrepareRequest extends Request {
+  /** Nothing of the statement is run, on no side. */
+  readonly dry?: boolean;
+}
+
 export interface Prepared {
   readonly planning: Planning;
   /** What runs here, over bridges that are still empty. */
@@ -50,7 +55,7 @@ export async function prepare(
   query: Ast,
   local: Local,
   scratch: Scratch,
-  request: Request,
+  request: PrepareRequest,
 ): Promise<Prepared | 'local' | 'unfaithful'> {
   const { remote, remoteCatalog, parameters = [] } = request;
   const ask = (sql: string): Promise<RemoteRows> => remote.rows(sql, local.signal);
@@ -82,15 +87,25 @@ export async function prepare(
     planning.addShell(name, of.table);
     for (const reference of of.references) pointAt(reference, name);
   }
-  const loadText: LoadText = async (sql) => {
+  const loadText: LoadText = async (written) => {
     const name = scratch.name('d');
     scratch.expect(name);
-    await remote.load(forwarded + sql, local.connection, name, local.signal);
+    const text = request.dry === true ? await onlyColumns(written, local) : written;
+    planning.ranText = true;
+    await remote.load(forwarded + text, local.connection, name, local.signal);
     return name;
   };
   await applyHints(planning, query, loadText);
   const text = await rewrite(planning, query, exact);
   return { planning, text: await withNames(local, text, exact), settings: forwarded };
+}
+
+/** Asks what the text would answer, without running it. */
+async function onlyColumns(text: string, local: Local): Promise<string> {
+  if ('queries' in (await local.serialize(text))) return `SELECT * FROM (${text}) AS q LIMIT 0`;
+  throw new OpenduckError('UNSUPPORTED', 'EXPLAIN does not run the statement of a hint', {
+    hint: 'EXPLAIN ANALYZE does',
+  });
 }
 
 interface Shell {
@@ -117,11 +132,18 @@ async function exactNames(
 ): Promise<string[] | undefined> {
   const references = shells.flatMap(({ of }) => of.references);
   if (references.some((one) => one.catalog_name !== '' || one.schema_name !== '')) return undefined;
-  for (const { name, of } of shells) {
-    const written = of.references[0]!.table_name;
-    await scratch.namedView(written, `SELECT * FROM temp.${quoteName(name)}`);
+  let columns: Column[] | undefined;
+  try {
+    for (const { name, of } of shells) {
+      const written = of.references[0]!.table_name;
+      await scratch.namedView(written, `SELECT * FROM temp.${quoteName(name)}`);
+    }
+    columns = await local.columnsIfBound(sql);
+  } catch (error) {
+    if (local.signal?.aborted) throw error; // else there is a view of that name that does not bind
   }
-  return (await local.columnsIfBound(sql))?.map(({ name }) => name);
+  for (const { of } of shells) await scratch.dropNamed(of.references[0]!.table_name);
+  return columns?.map(({ name }) => name);
 }
 
 function pointAt(reference: BaseTable, shell: string): void {

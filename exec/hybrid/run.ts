@@ -4,7 +4,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import { type Bridge, loadBridges, planBridges } from './bridges.js';
 import { Local } from './local.js';
 import { parameterTexts } from './parameters.js';
-import { type Prepared, prepare, type Request } from './prepare.js';
+import { type Prepared, type PrepareRequest, prepare, type Request } from './prepare.js';
 import { Scratch } from './scratch.js';
 import { forwardedSettings, SETTINGS_QUESTION } from './settings.js';
 import { insertParameters, namedTables, type Statement } from './statement.js';
@@ -45,12 +45,15 @@ export class HybridRun {
   }
 
   /** undefined when everything the statement needs is here. */
-  async plan(statement: Statement, planner = this.request.planner): Promise<Planned | undefined> {
+  async plan(
+    statement: Statement,
+    changes: Pick<PrepareRequest, 'planner' | 'dry'> = {},
+  ): Promise<Planned | undefined> {
     const { kind, prefix, query, suffix } = statement;
     const { local, scratch, request } = this;
     const parsed = query === '' ? undefined : await local.serialize(query);
     if (parsed !== undefined && 'queries' in parsed && parsed.queries.length === 1) {
-      const own = planner === undefined ? request : { ...request, planner };
+      const own = { ...request, ...changes };
       const prepared = await prepare(query, parsed.queries[0]!, local, scratch, own);
       if (prepared === 'local') return undefined;
       if (prepared !== 'unfaithful') {
@@ -89,10 +92,12 @@ export class HybridRun {
       await this.#load(planned);
       return planned;
     } catch (error) {
-      if (!isRefused(error)) throw error;
+      if (!isRefused(error) || planned.prepared.planning.ranText) throw error;
       // The other side does not know what this one knows: it gets nothing but plain reads.
       await this.scratch.dispose();
-      const plain = await this.plan(statement, { ...this.request.planner, ...NO_PUSHING });
+      const plain = await this.plan(statement, {
+        planner: { ...this.request.planner, ...NO_PUSHING },
+      });
       if (plain === undefined) throw error;
       plain.prepared.planning.note(`nothing is pushed: ${(error as Error).message}`);
       await this.#load(plain);

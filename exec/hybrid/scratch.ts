@@ -59,6 +59,14 @@ export class Scratch {
     this.#made.push({ kind: 'VIEW', name });
   }
 
+  /** Drops a view of namedView() before its time. */
+  async dropNamed(name: string): Promise<void> {
+    const at = this.#made.findIndex((made) => made.kind === 'VIEW' && made.name === name);
+    if (at < 0) return;
+    await this.#local.run(`DROP VIEW temp.${quoteName(name)}`);
+    this.#made.splice(at, 1);
+  }
+
   async view(name: string, query: string): Promise<void> {
     await this.#local.run(`CREATE OR REPLACE TEMP VIEW ${quoteName(name)} AS ${query}`);
     if (!this.#made.some((made) => made.name === name)) this.#made.push({ kind: 'VIEW', name });
@@ -76,8 +84,10 @@ export class Scratch {
     this.#made.push({ kind: 'TABLE', name });
   }
 
-  /** Runs `work` while plans of empty tables tell the truth. */
-  whilePlanning<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` while plans of empty tables tell the truth; not at all where settings are locked.
+   */
+  whilePlanning<T>(work: () => Promise<T>): Promise<T | undefined> {
     const turn = planningTurn.then(() => this.#planning(work));
     planningTurn = turn.then(
       () => undefined,
@@ -86,10 +96,12 @@ export class Scratch {
     return turn;
   }
 
-  async #planning<T>(work: () => Promise<T>): Promise<T> {
-    const [[disabled, output] = []] = await this.#local.rows(
-      `SELECT current_setting('disabled_optimizers'), current_setting('explain_output')`,
+  async #planning<T>(work: () => Promise<T>): Promise<T | undefined> {
+    const [[disabled, output, locked] = []] = await this.#local.rows(
+      `SELECT current_setting('disabled_optimizers'), current_setting('explain_output'),
+        current_setting('lock_configuration')`,
     );
+    if (locked === true) return undefined;
     const off = [...(disabled === '' ? [] : [disabled]), ...MISLED].join(',');
     try {
       await this.#local.run(

@@ -95,7 +95,7 @@ describe('bytes over the wire', () => {
     place.remote.asked.length = 0;
     await place.answer(
       `WITH w AS (SELECT c_custkey FROM customer) SELECT count(*) FROM w JOIN orders ON o_custkey = c_custkey
-        WHERE o_total > (SELECT avg(o_total) FROM orders)`,
+        WHERE o_total > (SELECT avg(o_total) FROM orders) AND o_total > 1e2`,
       false,
     );
     assert.equal(place.remote.asked.length, 1);

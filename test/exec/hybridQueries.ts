@@ -1,7 +1,7 @@
 /** Queries with traps, over the tables of hybridData.ts. Those with ORDER BY order everything. */
 export const QUERIES: readonly string[] = [
   // Names: aliases that are columns, common table expressions that are tables, stars.
-  `SELECT o.o_total + 1 AS o_total FROM orders o, customer c, nation n WHERE o.o_custkey = c.c_custkey
+  `SELECT -o.o_total AS o_total FROM orders o, customer c, nation n WHERE o.o_custkey = c.c_custkey
     AND n.n_nationkey = c.c_nationkey ORDER BY o_total, n_name LIMIT 20`,
   `SELECT c_nationkey AS k, count(*) AS c_nationkey FROM customer JOIN orders ON c_custkey = o_custkey
     JOIN nation ON n_nationkey = c_nationkey GROUP BY k ORDER BY k`,
@@ -20,6 +20,8 @@ export const QUERIES: readonly string[] = [
     (SELECT s_suppkey AS k, s_name FROM supplier) b USING (k)`,
   `SELECT * EXCLUDE (o_info, o_total) REPLACE (o_status || '!' AS o_status) FROM orders, region
     WHERE r_regionkey = o_custkey % 5`,
+  `SELECT * FROM customer JOIN orders ON c_custkey = o_custkey JOIN nation ON n_nationkey = c_nationkey`,
+  `SELECT o.*, n_name FROM customer, orders o, nation WHERE c_custkey = o_custkey AND n_nationkey = c_nationkey`,
   `SELECT n.*, c_name FROM nation n JOIN customer ON n_nationkey = c_nationkey`,
   `SELECT COLUMNS('n_.*') FROM nation, region WHERE n_regionkey = r_regionkey`,
   `SELECT min(COLUMNS(*)) FROM (SELECT c_custkey, s_suppkey FROM customer, supplier) q`,
@@ -60,6 +62,10 @@ export const QUERIES: readonly string[] = [
   `SELECT NULL, NULL AS x, r_name FROM region WHERE r_regionkey IN (SELECT n_regionkey FROM nation)`,
   `SELECT coalesce(q.x, r_name) FROM (SELECT NULL AS x, n_regionkey FROM nation) q, region
     WHERE n_regionkey = r_regionkey`,
+  `SELECT typeof(q.x), r_name FROM (SELECT NULL AS x, c_custkey FROM customer UNION ALL SELECT NULL, n_nationkey
+    FROM nation) q, region WHERE c_custkey = r_regionkey`,
+  `SELECT typeof(x) FROM (SELECT NULL AS x, o_custkey FROM orders) q, supplier WHERE s_suppkey = o_custkey`,
+  `SELECT typeof(x) FROM (SELECT NULL AS x, r_regionkey FROM region) q, nation WHERE n_nationkey = r_regionkey`,
   `SELECT row(n_nationkey, n_name), (c_custkey, 1) FROM nation, customer WHERE c_nationkey = n_nationkey`,
   `SELECT q.s FROM (SELECT row(c_custkey, c_name) AS s FROM customer) q, region`,
   `SELECT try_cast(c_name AS INTEGER), c_custkey::TINYINT FROM customer, region WHERE c_custkey < 100`,

@@ -3,7 +3,7 @@
  * the rest of the SELECT reads its columns from the bridge. Changes the tree.
  */
 import { allOf, baseTable, columnRef, commaJoin, constant, select } from '../ast/build.js';
-import { cloneAst, lower, type SelectNode, type TableRef } from '../ast/node.js';
+import { type Ast, cloneAst, lower, type SelectNode, type TableRef } from '../ast/node.js';
 import type { Scope } from '../ast/scope.js';
 import { canBeTable } from '../column.js';
 import type { Condition, FromClause, Leaf, Resolved } from './fromClause.js';
@@ -17,27 +17,27 @@ function isMember(leaf: Leaf): boolean {
   return leaf.remote !== undefined && leaf.ref === leaf.factor;
 }
 
-/** Sets of at least two remote tables that are connected by equalities. */
-function connected(from: FromClause): Leaf[][] {
-  const groups: Leaf[][] = [];
-  const seen = new Set<Leaf>();
-  for (const start of from.leaves.filter(isMember)) {
-    if (seen.has(start)) continue;
-    const group = [start];
-    seen.add(start);
-    for (const member of group) {
-      for (const { expression, leaves } of from.conditions) {
-        if (expression['type'] !== 'COMPARE_EQUAL' || !leaves?.has(member)) continue;
-        if (![...leaves].every(isMember)) continue;
-        for (const leaf of leaves) {
-          if (!seen.has(leaf)) group.push(leaf);
-          seen.add(leaf);
-        }
-      }
+/** The remote tables that equalities connect with the first one, which is among them. */
+function connectedWith(start: Leaf, conditions: readonly Condition[]): Leaf[] {
+  const group = [start];
+  for (const member of group) {
+    for (const { expression, leaves } of conditions) {
+      if (expression['type'] !== 'COMPARE_EQUAL' || !leaves?.has(member)) continue;
+      if (![...leaves].every(isMember)) continue;
+      for (const leaf of leaves) if (!group.includes(leaf)) group.push(leaf);
     }
-    if (group.length > 1) groups.push(group);
   }
-  return groups;
+  return group;
+}
+
+/** Sets of at least two remote tables that are connected by equalities. */
+function connected({ leaves, conditions }: FromClause): Leaf[][] {
+  const groups: Leaf[][] = [];
+  for (const start of leaves.filter(isMember)) {
+    if (groups.some((group) => group.includes(start))) continue;
+    groups.push(connectedWith(start, conditions));
+  }
+  return groups.filter((group) => group.length > 1);
 }
 
 export async function formJoinGroups(
@@ -92,7 +92,10 @@ async function formGroup(
     if (![...leaves].every((leaf) => group.includes(leaf))) continue;
     if (!(await mayThrow(planning, expression, joined))) own.push(condition);
   }
-  if (!own.some(({ leaves }) => leaves!.size > 1)) return undefined;
+  if (connectedWith(group[0]!, own).length < group.length) {
+    planning.note(`join of ${names} is not pushed: its conditions may fail on other rows`);
+    return undefined;
+  }
   const rest = conditions.filter((condition) => !own.includes(condition));
   const others = rest.map(({ expression }) => expression);
   const uses = await findUses(planning, node, scope, from, group, others);
@@ -101,11 +104,11 @@ async function formGroup(
     return undefined;
   }
   const needed = neededColumns(uses);
-  const items = [...needed.values()].map(({ resolved: { leaf, column }, as }) => ({
+  const items: Ast[] = [...needed.values()].map(({ resolved: { leaf, column }, as }) => ({
     ...columnRef(leaf.alias, column.name),
     alias: as,
   }));
-  if (items.length === 0) items.push({ ...constant(1), alias: 'c0' } as never);
+  if (items.length === 0) items.push({ ...constant(1), alias: 'c0' });
   const query = select(joined, items, allOf(own.map(({ expression }) => cloneAst(expression))));
   const columns = await planning.local.columnsOf(query);
   if (columns === undefined || !canBeTable(columns)) {

@@ -58,6 +58,8 @@ export class Planning {
   readonly options: PlannerOptions;
   readonly pulls: Pull[] = [];
   readonly notes: string[] = [];
+  /** The remote side has run a text of the user's: it must not run again. */
+  ranText = false;
   /** Common table expressions that the local text reads. */
   readonly used = new Set<Cte>();
   readonly #shells = new Map<string, RemoteTable>();

@@ -5,7 +5,7 @@ import { TABLE_FUNCTIONS } from '../functions.js';
 import type { Planning } from './planning.js';
 
 export interface Touches {
-  /** How many references to remote tables. */
+  /** How many references to remote tables; those of an expression of WITH count once. */
   remote: number;
   /** A local table, file or function, when there is one. */
   local: string | undefined;
@@ -24,7 +24,7 @@ function visit(
   x: Ast,
   outer: Scope,
   found: Touches,
-  open: Set<CteEntry['cte']>,
+  seen: Set<CteEntry['cte']>,
 ): void {
   const scope = scopeOf(x, outer);
   if (isBaseTable(x)) {
@@ -32,10 +32,9 @@ function visit(
     if (entry === undefined) {
       if (planning.shell(x.table_name) !== undefined) found.remote++;
       else found.local ??= x.table_name;
-    } else if (!entry.itself && !open.has(entry.cte)) {
-      open.add(entry.cte);
-      visit(planning, entry.cte!.value.query.node, entry.scope, found, open);
-      open.delete(entry.cte);
+    } else if (!entry.itself && !seen.has(entry.cte)) {
+      seen.add(entry.cte);
+      visit(planning, entry.cte!.value.query.node, entry.scope, found, seen);
     }
   }
   if (x['type'] === 'TABLE_FUNCTION' && isNode(x['function'])) {
@@ -43,7 +42,7 @@ function visit(
     if (!TABLE_FUNCTIONS.has(name)) found.local ??= `${name}()`;
   }
   found.objection ??= objection(planning, x);
-  for (const child of children(withoutCtes(x))) visit(planning, child, scope, found, open);
+  for (const child of children(withoutCtes(x))) visit(planning, child, scope, found, seen);
 }
 
 /** Why this one node cannot be pushed, whatever is below it. */
