@@ -6,42 +6,51 @@ import { filesOfStack, type ShelvedLayer } from '../database/layerShelf.js';
 import type { EngineDatabase } from '../engineOptions.js';
 import type { Images } from './contentChanges.js';
 
-/** Contents of a stack, held open until `release`. */
+/** Held open until `release`. */
 export class OpenStack {
-  readonly generation = new Generation([]);
-  layers: readonly ShelvedLayer[] = [];
-  version!: Version;
+  readonly #generation = new Generation([]);
+  #layers: readonly ShelvedLayer[] = [];
+  /** By suffix. */
+  readonly files = new Map<string, Image>();
 
-  static async open(
-    { shelf }: EngineDatabase,
-    snapshot: SnapshotRecord,
-    stack: readonly LayerRecord[],
-  ): Promise<OpenStack> {
+  /** Oldest first. Throws NOT_FOUND, CORRUPT, IO. */
+  static async open({ shelf }: EngineDatabase, stack: readonly LayerRecord[]): Promise<OpenStack> {
     const open = new OpenStack();
+    const generation = open.#generation;
     try {
-      open.layers = await shelf.openStack(stack, open.generation);
-      const images = new Map<string, Image>();
-      for (const file of filesOfStack(open.layers).values()) {
-        const { id, suffix, mode, uid, gid, modified, size, map } = file;
-        const attributes = { mode, uid, gid, modified };
-        const identity = { id, suffix, attributes, inode: 0 };
-        images.set(suffix, new Image(identity, size, map, modified, open.generation));
-      }
-      open.version = new Version(snapshot.version, snapshot.commitTime, images);
-      for (const image of images.values()) image.release(); // the version has its own references
-      return open;
+      open.#layers = await shelf.openStack(stack, generation);
     } catch (error) {
-      open.generation.release();
+      generation.release();
       throw error;
     }
+    for (const file of filesOfStack(open.#layers).values()) {
+      const { id, suffix, mode, uid, gid, modified, size, map } = file;
+      const identity = { id, suffix, attributes: { mode, uid, gid, modified }, inode: 0 };
+      open.files.set(suffix, new Image(identity, size, map, modified, generation));
+    }
+    return open;
+  }
+
+  get layers(): readonly ShelvedLayer[] {
+    return this.#layers;
   }
 
   get images(): Images {
-    return new Map([...this.version.files.values()].map((image) => [image.file.id, image]));
+    return new Map([...this.files.values()].map((image) => [image.file.id, image]));
+  }
+
+  /** Bytes of all files. */
+  get size(): number {
+    return [...this.files.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  /** The caller releases it. */
+  versionOf({ version, commitTime }: SnapshotRecord): Version {
+    return new Version(version, commitTime, this.files);
   }
 
   release(): void {
-    this.version.release();
-    this.generation.release();
+    for (const image of this.files.values()) image.release();
+    this.#generation.release();
   }
 }

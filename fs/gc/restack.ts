@@ -22,7 +22,7 @@ import { ContentComparison } from './contentChanges.js';
 import { OpenStack } from './openStack.js';
 import {
   commonDepth,
-  groupOf,
+  groupOn,
   type KeptStack,
   largestObject,
   planRestacked,
@@ -67,8 +67,11 @@ const MAX_REMEMBERED = 10_000;
 
 interface Step {
   readonly before: KeptStack;
+  /** The kept snapshot after that. */
   readonly stack: KeptStack;
-  /** `stack` and those on top of it. */
+  /** What its stack begins with, or all of it: this is what gets another place. */
+  readonly bottom: readonly LayerRecord[];
+  /** Whose stacks begin with that. */
   readonly group: readonly KeptStack[];
   /** Bytes that go with the old layers. */
   readonly freed: number;
@@ -84,8 +87,8 @@ const NOTHING: Done = { read: 0, stacks: [] };
 
 const idsOf = (layers: readonly LayerRecord[]): LayerId[] => layers.map(({ id }) => id);
 
-const keyOf = ({ before, stack }: Step): bigint =>
-  checksum64(Buffer.from(`${idsOf(before.layers).join()}>${idsOf(stack.layers).join()}`));
+const keyOf = ({ before, bottom }: Step): bigint =>
+  checksum64(Buffer.from(`${idsOf(before.layers).join()}>${idsOf(bottom).join()}`));
 
 export class Restacker {
   readonly #limits: RestackLimits;
@@ -142,20 +145,31 @@ export class Restacker {
     return changed;
   }
 
-  /** undefined: nothing can be gained. */
+  /** The one that may gain most; undefined: there is none. */
   #stepAt(stacks: readonly KeptStack[], at: number, references: References): Step | undefined {
     const [before, stack] = [stacks[at - 1]!, stacks[at]!];
-    const own = stack.layers.slice(commonDepth(before.layers, stack.layers));
-    const group = groupOf(stacks, at);
-    const lost = references.onlyOf(group, own);
-    const freed = lost.reduce((sum, { objectBytes }) => sum + objectBytes, 0);
-    const step = { before, stack, group, freed };
-    return freed < this.#limits.leastGain || this.#tried.has(keyOf(step)) ? undefined : step;
+    const common = commonDepth(before.layers, stack.layers);
+    let best: Step | undefined;
+    for (let depth = common + 1; depth <= stack.layers.length; depth++) {
+      const bottom = stack.layers.slice(0, depth);
+      const group = groupOn(stacks.slice(at), bottom);
+      const lost = references.onlyOf(group, bottom.slice(common));
+      const freed = lost.reduce((sum, { objectBytes }) => sum + objectBytes, 0);
+      const step = { before, stack, bottom, group, freed };
+      if (freed < Math.max(this.#limits.leastGain, best?.freed ?? 0)) continue;
+      if (!this.#tried.has(keyOf(step))) best = step;
+    }
+    return best;
   }
 
   #remember(step: Step): void {
     if (this.#tried.size >= MAX_REMEMBERED) this.#tried.clear();
     this.#tried.add(keyOf(step));
+  }
+
+  #giveUp(step: Step, read: number): Done {
+    this.#remember(step);
+    return { read, stacks: [] };
   }
 
   async #take(
@@ -168,7 +182,7 @@ export class Restacker {
     try {
       const snapshot = await ports.metadata.getSnapshot(step.stack.snapshot);
       const stackOf = async (layers: readonly LayerRecord[]): Promise<OpenStack> => {
-        open.push(await OpenStack.open(entry, snapshot, layers));
+        open.push(await OpenStack.open(entry, layers));
         return open.at(-1)!;
       };
       return await this.#restack(ports, entry, step, snapshot, readLeft, stackOf);
@@ -193,8 +207,8 @@ export class Restacker {
   ): Promise<Done> {
     const { leastGain, leastPart, readBytes } = this.#limits;
     const before = await stackOf(step.before.layers);
-    const after = await stackOf(step.stack.layers);
-    const most = step.freed - Math.max(leastGain, after.version.size * leastPart);
+    const after = await stackOf(step.bottom);
+    const most = step.freed - Math.max(leastGain, after.size * leastPart);
     const comparison = new ContentComparison(entry.database.sources, ports.goOn);
     const limits = { read: readLeft, changed: most };
     const { ranges, bytes, read } = await comparison.changes(before.images, after.images, limits);
@@ -205,20 +219,23 @@ export class Restacker {
     const plan =
       ranges && below && planRestacked(below.images, before.images, after.images, ranges);
     if (plan === undefined || largestObject(plan) > most) {
-      this.#remember(step);
-      return { read: Math.min(read, readLeft), stacks: [] };
+      return this.#giveUp(step, Math.min(read, readLeft));
     }
-    const told = onLayers(snapshot, below!.layers);
-    const isFull = kept!.length === 0;
-    const layer = await storeLayer(entry.database, ports, after.version, told, plan, isFull);
+    const shown = shownBy(entry, step, snapshot, after);
+    if (shown === undefined) return this.#giveUp(step, read); // a clone's, not ours to tell
+    const version = after.versionOf(shown);
+    const told = onLayers(shown, below!.layers);
+    const layer = await storeLayer(
+      ...([entry.database, ports, version, told, plan, kept!.length === 0] as const),
+    ).finally(() => version.release());
     const layers = [...kept!, layer];
     await requireSame(comparison, after, await stackOf(layers));
     return { read, stacks: await changeOver(ports, step, layer, layers) };
   }
 
   /** The layers under the new one; undefined: there is no room for it. */
-  #below({ before, stack, group }: Step, bytes: number): readonly LayerRecord[] | undefined {
-    const above = Math.max(...group.map(({ layers }) => layers.length - stack.layers.length));
+  #below({ before, bottom, group }: Step, bytes: number): readonly LayerRecord[] | undefined {
+    const above = Math.max(...group.map(({ layers }) => layers.length - bottom.length));
     const limit = this.#limits.maxDepth - above;
     if (limit < 1) return undefined;
     const sizes = [...before.layers.map(({ objectBytes }) => objectBytes), bytes];
@@ -227,14 +244,31 @@ export class Restacker {
   }
 }
 
+/**
+ * The snapshot that the new layer is about: the kept one, or that of the layer in whose place it
+ * comes; undefined when that is one of another database.
+ */
+function shownBy(
+  { database }: EngineDatabase,
+  { stack, bottom }: Step,
+  kept: SnapshotRecord,
+  open: OpenStack,
+): SnapshotRecord | undefined {
+  if (bottom.length === stack.layers.length) return kept;
+  const { description } = open.layers.at(-1)!.layer.index;
+  if (description.database !== database.id) return undefined;
+  const { snapshot: id, sequence, version, commitTime } = description;
+  return { ...kept, id, sequence, version, commitTime };
+}
+
 /** Throws INTERNAL: the new stack does not show what the old one does. */
 async function requireSame(
   comparison: ContentComparison,
   old: OpenStack,
   made: OpenStack,
 ): Promise<void> {
-  const filesOf = ({ version }: OpenStack) =>
-    [...version.files].map(([suffix, { file, size }]) => [suffix, file.id, size, file.attributes]);
+  const filesOf = ({ files }: OpenStack) =>
+    [...files].map(([suffix, { file, size }]) => [suffix, file.id, size, file.attributes]);
   const everything = { read: Number.POSITIVE_INFINITY, changed: 0 };
   const { ranges } = await comparison.changes(old.images, made.images, everything);
   const isSame = JSON.stringify(filesOf(old)) === JSON.stringify(filesOf(made));
@@ -245,13 +279,13 @@ async function requireSame(
 /** Those on top of it show the same on the new layers, since these show what the old ones did. */
 async function changeOver(
   { metadata, goOn }: RestackPorts,
-  { stack, group }: Step,
+  { stack, bottom, group }: Step,
   layer: LayerRecord,
   layers: readonly LayerRecord[],
 ): Promise<KeptStack[]> {
   const changed: KeptStack[] = [];
   for (const one of group) {
-    const next = [...layers, ...one.layers.slice(stack.layers.length)];
+    const next = [...layers, ...one.layers.slice(bottom.length)];
     const added = one === stack ? [layer] : [];
     try {
       await metadata.replaceStack(one.snapshot, idsOf(one.layers), added, idsOf(next));

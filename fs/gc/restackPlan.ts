@@ -28,11 +28,9 @@ export function commonDepth(a: readonly LayerRecord[], b: readonly LayerRecord[]
   return depth;
 }
 
-/** The stack at `at`, and those after it that begin with all of it. */
-export function groupOf(stacks: readonly KeptStack[], at: number): KeptStack[] {
-  const { layers } = stacks[at]!;
-  const isOn = (other: KeptStack) => commonDepth(layers, other.layers) === layers.length;
-  return stacks.slice(at).filter(isOn);
+/** Those of the stacks that begin with all of `layers`. */
+export function groupOn(stacks: readonly KeptStack[], layers: readonly LayerRecord[]): KeptStack[] {
+  return stacks.filter((other) => commonDepth(layers, other.layers) === layers.length);
 }
 
 /** How many stacks of all databases refer to a layer. */
