@@ -1,5 +1,6 @@
 /** One statement from the command line to its result. */
 
+import { linkSignals } from '../../exec/aborting.js';
 import { mergeStreams } from '../../exec/client/mergeStreams.js';
 import type { BridgesReport } from '../../exec/client/options.js';
 import { connect } from '../../exec/client/session.js';
@@ -138,8 +139,8 @@ export async function runQuery(context: CommandContext, task: QueryTask): Promis
     const sink =
       task.output === undefined ? streamSink(process.stdout) : await fileSink(task.output);
     const limit = timeLimit(context, task);
+    const { signal, unlink } = linkSignals(interrupt.signal, limit);
     try {
-      const signal = AbortSignal.any([interrupt.signal, limit]);
       const onBridges = (report: BridgesReport): void => {
         if (task.verbose) context.complain(bridgesText(report));
       };
@@ -148,6 +149,8 @@ export async function runQuery(context: CommandContext, task: QueryTask): Promis
     } catch (error) {
       await sink.abandon();
       throw explained(error, limit);
+    } finally {
+      unlink();
     }
   } finally {
     interrupt.release();

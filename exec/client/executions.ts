@@ -4,7 +4,7 @@
  */
 import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { type Clock, uuidV7 } from '../../proto/ports.js';
-import { cancelled } from '../aborting.js';
+import { cancelled, linkSignals } from '../aborting.js';
 import { encodeParameters, type Parameters, type ParameterTypes } from '../arrow/parameters.js';
 import type { ExecuteOptions, SessionSettings } from './options.js';
 import { isPlainRead } from './readOnly.js';
@@ -85,10 +85,9 @@ export class Executions {
     const { clock, random } = this.#settings;
     const id = options.executionId ?? uuidV7(clock, random);
     const stop = new AbortController();
-    const signals = options.signal === undefined ? [] : [options.signal];
-    const signal = AbortSignal.any([stop.signal, ...signals]);
-    if (signal.aborted) throw cancelled();
-    const call = this.#call(sql, id, options, signal);
+    if (options.signal?.aborted) throw cancelled();
+    const either = linkSignals(stop.signal, options.signal);
+    const call = this.#call(sql, id, options, either.signal);
     const tellServer = (): void => void this.#cancelRemote(id).catch(() => {});
     options.signal?.addEventListener('abort', tellServer, { once: true });
     this.#running.set(id, stop);
@@ -101,6 +100,7 @@ export class Executions {
         yield payload;
       }
     } finally {
+      either.unlink();
       this.#running.delete(id);
       options.signal?.removeEventListener('abort', tellServer);
     }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { uuidV7 } from '../../proto/ports.js';
+import { linkSignals } from '../aborting.js';
 import { queryError } from '../duckdb/queryError.js';
 import type { Executions } from './executions.js';
 import { explainHybridStatement, type HybridCall, hybridPayloads } from './hybridStatement.js';
@@ -67,8 +68,7 @@ export class LocalSide {
     const id = options.executionId ?? uuidV7(clock, random);
     const timeoutMs = options.timeoutMs ?? this.#settings.timeoutMs;
     const noLimit = timeoutMs === undefined ? () => {} : clock.after(timeoutMs, () => stop.abort());
-    const signals = options.signal === undefined ? [] : [options.signal];
-    const signal = AbortSignal.any([stop.signal, ...signals]);
+    const { signal, unlink } = linkSignals(stop.signal, options.signal);
     this.#running.set(id, stop);
     const connection = await (await this.#instance).connect();
     try {
@@ -76,6 +76,7 @@ export class LocalSide {
       yield* work({ connection, remote, remoteCatalog: database, signal, options });
     } finally {
       connection.closeSync();
+      unlink();
       noLimit();
       this.#running.delete(id);
     }

@@ -4,9 +4,10 @@
  */
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { linkSignals } from '../aborting.js';
 import { type DecodedField, decodePayload } from '../arrow/decode.js';
 import { ArrowLoader } from '../arrow/load.js';
-import type { RemoteRows, RemoteSource, Transfer } from '../hybrid/remote.js';
+import type { RemoteAnswer, RemoteRows, RemoteSource, Transfer } from '../hybrid/remote.js';
 import { needsWriter } from '../worker/statements.js';
 import type { Executions } from './executions.js';
 import { quoteName } from './localFiles.js';
@@ -62,21 +63,25 @@ export class OneVersionSource implements RemoteSource {
     }
   }
 
-  #ask(
+  async *#ask(
     sql: string,
     signal: AbortSignal | undefined,
     isFirst: boolean,
     at: string | undefined,
   ): AsyncGenerator<Uint8Array> {
     const { timeoutMs } = this.#options;
-    const signals = [this.#options.signal, signal].filter((s) => s !== undefined);
     const onVersion = (version: string): void => {
       if (!isFirst) return;
       this.#at = version;
       this.#options.onVersion?.(version);
     };
-    const options = { timeoutMs, signal: AbortSignal.any(signals), at, onVersion };
-    return this.#executions.payloads(sql, options);
+    const either = linkSignals(this.#options.signal, signal);
+    try {
+      const options = { timeoutMs, signal: either.signal, at, onVersion };
+      yield* this.#executions.payloads(sql, options);
+    } finally {
+      either.unlink();
+    }
   }
 
   async rows(sql: string, signal?: AbortSignal): Promise<RemoteRows> {
@@ -90,29 +95,65 @@ export class OneVersionSource implements RemoteSource {
     return { names: fields.map(({ name }) => name), types: fields.map(({ type }) => type), rows };
   }
 
-  async load(
+  load(
     sql: string,
     connection: DuckDBConnection,
     table: string,
     signal?: AbortSignal,
   ): Promise<Transfer> {
-    let loader: ArrowLoader | undefined;
-    let rows = 0;
-    let bytes = 0;
-    try {
-      for await (const payload of this.#payloads(sql, signal)) {
-        loader ??= await ArrowLoader.create(connection, table, payload, { temporary: true });
-        rows += loader.append(payload);
-        bytes += payload.length;
-      }
-      if (loader === undefined) {
-        throw new OpenduckError('CORRUPT', 'the server answered without a result');
-      }
-      loader.close();
-      return { rows, bytes };
-    } catch (error) {
-      await forget(loader, connection, table);
-      throw error;
+    return loadPayloads(this.#payloads(sql, signal), connection, table);
+  }
+
+  start(sql: string, signal: AbortSignal): RemoteAnswer {
+    const payloads = this.#payloads(sql, signal);
+    const first = payloads.next();
+    first.catch(() => {}); // told to whoever loads it
+    const giveUp = (): void => void payloads.return(undefined).catch(() => {});
+    signal.addEventListener('abort', giveUp, { once: true });
+    return {
+      load: async (connection, table) => {
+        try {
+          return await loadPayloads(continued(first, payloads), connection, table);
+        } finally {
+          signal.removeEventListener('abort', giveUp);
+        }
+      },
+    };
+  }
+}
+
+/** What was asked for already, and then the rest. */
+async function* continued(
+  first: Promise<IteratorResult<Uint8Array>>,
+  rest: AsyncGenerator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const { done, value } = await first;
+  if (done === true) return;
+  yield value;
+  yield* rest;
+}
+
+async function loadPayloads(
+  payloads: AsyncGenerator<Uint8Array>,
+  connection: DuckDBConnection,
+  table: string,
+): Promise<Transfer> {
+  let loader: ArrowLoader | undefined;
+  let rows = 0;
+  let bytes = 0;
+  try {
+    for await (const payload of payloads) {
+      loader ??= await ArrowLoader.create(connection, table, payload, { temporary: true });
+      rows += loader.append(payload);
+      bytes += payload.length;
     }
+    if (loader === undefined) {
+      throw new OpenduckError('CORRUPT', 'the server answered without a result');
+    }
+    loader.close();
+    return { rows, bytes };
+  } catch (error) {
+    await forget(loader, connection, table);
+    throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** The executions that run, by the ids that their clients chose: what CancelExecution finds. */
 import { OpenduckError } from '../../proto/errors.js';
+import { linkSignals } from '../aborting.js';
 import type { Access } from '../server/service.js';
 
 interface Execution {
@@ -32,10 +33,12 @@ export class Executions {
       });
     }
     const controller = new AbortController();
+    const either = linkSignals(signal, controller.signal);
     this.#byId.set(id, { owner: access.name, controller });
     try {
-      return await work(AbortSignal.any([signal, controller.signal]));
+      return await work(either.signal);
     } finally {
+      either.unlink();
       this.#byId.delete(id);
     }
   }
