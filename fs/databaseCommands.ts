@@ -13,6 +13,7 @@ import {
 } from './checking.js';
 import type { Database } from './database/database.js';
 import { type AsideLog, hasUnpublished } from './database/logDirectory.js';
+import { publishLagMs } from './database/publishLag.js';
 import { takeSnapshot } from './database/takeSnapshot.js';
 import { diffSnapshots, type SnapshotDiff } from './diffSnapshots.js';
 import type { Engine } from './engine.js';
@@ -53,7 +54,9 @@ export class DatabaseCommands implements EngineCommands {
     for (const entry of this.#engine.databases()) databases.push(await this.#summarize(entry));
     databases.sort((a, b) => (a.name < b.name ? -1 : 1));
     const aside = (await this.#engine.directories.listAside()).filter(hasUnpublished);
-    const counters = { ...usage.counters(), ...options.counters?.() };
+    const lags = [...this.#engine.databases()].map(({ publisher }) => publishLagMs(publisher));
+    const lag = { publishLagMs: Math.max(0, ...lags) };
+    const counters = { ...usage.counters(), ...options.counters?.(), ...lag };
     return { databases, aside: aside.map(summarizeAside), counters };
   }
 

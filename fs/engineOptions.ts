@@ -8,6 +8,7 @@ import type { AssembledDatabase } from './database/assemble.js';
 import type { Database } from './database/database.js';
 import type { SnapshotShelf } from './database/snapshotShelf.js';
 import type { GarbageOptions } from './gc/garbage.js';
+import type { OperationTimes } from './session/operationStats.js';
 
 export interface EngineOptions {
   readonly dataDir: string;
@@ -55,6 +56,7 @@ export interface Usage {
   /** Nobody writes the database, or was promised that he may. */
   isQuiet(database: Database): boolean;
   counters(): Readonly<Record<string, number>>;
+  operations(): readonly OperationTimes[];
   /** What the kernel only remembers of old versions is let go. */
   forgetOldVersions(): Promise<void>;
   /** The database is gone. */
@@ -74,6 +76,7 @@ export const nobody: Usage = {
   readersOf: () => 0,
   isQuiet: () => true,
   counters: () => ({}),
+  operations: () => [],
   forgetOldVersions: async () => {},
   forget: () => {},
   writersOf: () => [],

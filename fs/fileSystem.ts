@@ -17,6 +17,7 @@ import { MAIN_SUFFIX } from './names.js';
 import type { FileNode, LiveNode, Node } from './nodes/nodes.js';
 import { NodeTable } from './nodes/nodeTable.js';
 import { Spills } from './nodes/spill.js';
+import { OperationStats } from './session/operationStats.js';
 import { Callers } from './use/callers.js';
 import { DatabaseUse } from './use/databaseUse.js';
 import { Hints } from './use/hints.js';
@@ -68,6 +69,7 @@ export class FileSystem {
   readonly pins: PinTable;
   readonly probes = new Probes();
   readonly counters = new Map<string, number>();
+  readonly operations = new OperationStats();
   /**
    * Thread → node that it has just looked up as a pinned side file. An OPEN tells no name, and the
    * file may have become the database file since.
@@ -103,10 +105,12 @@ export class FileSystem {
       isQuiet: (database) => this.#uses.get(database)?.quiet ?? true,
       readersOf: (database) => this.#uses.get(database)?.readers ?? 0,
       counters: () => ({
+        ...this.operations.counters(),
         ...Object.fromEntries(this.counters),
         nodes: this.nodes.size,
         handles: this.#handles.size,
       }),
+      operations: () => this.operations.times(),
       forgetOldVersions: () => forgetOldVersions(this.nodes, options.forgetName, this.clock),
       forget: (database) => {
         this.#uses.get(database)?.letGo();

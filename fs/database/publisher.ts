@@ -50,7 +50,7 @@ export class Publisher {
   /** Nobody knows whether the metadata has it: the connection was lost at the wrong moment. */
   #uncertain: Unadopted | undefined;
   #unadopted: Unadopted | undefined;
-  readonly #timer: PublishTimer;
+  readonly timer: PublishTimer;
   #closing = false;
   /** Nothing is published any more: see `abandon`. */
   isAbandoned = false;
@@ -69,8 +69,8 @@ export class Publisher {
     this.#restored = new Restored(database, ports, ownership);
     this.published = published;
     const publish = (reason: SnapshotReason) => this.publish(reason);
-    this.#timer = new PublishTimer(database, publish, () => ownership.idle());
-    database.listeners.add(() => this.#timer.schedule(ports.intervalMs));
+    this.timer = new PublishTimer(database, publish, () => ownership.idle());
+    database.listeners.add(() => this.timer.schedule(ports.intervalMs));
   }
 
   get snapshot(): SnapshotRecord | undefined {
@@ -99,7 +99,7 @@ export class Publisher {
 
   /** Publishes in the background; a failure is logged once and tried again. */
   publishSoon(reason: SnapshotReason): void {
-    this.#timer.soon(reason);
+    this.timer.soon(reason);
   }
 
   /**
@@ -325,13 +325,13 @@ export class Publisher {
   abandon(): void {
     this.isAbandoned = true;
     this.#closing = true;
-    this.#timer.stop();
+    this.timer.stop();
   }
 
   /** Publishes what is left, gives the lease back. Throws as `publish` does. */
   async close(): Promise<void> {
     this.#closing = true;
-    this.#timer.stop();
+    this.timer.stop();
     if (this.#database.damage.length === 0) await this.publish('unmount');
     await this.#ownership.close();
   }

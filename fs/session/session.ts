@@ -13,7 +13,7 @@ import {
   PROTOCOL_MINOR,
   PROTOCOL_MINOR_OLDEST,
 } from '../../proto/fuse/constants.js';
-import { IN_HEADER } from '../../proto/fuse/layout.js';
+import { IN_HEADER, WRITE_IN } from '../../proto/fuse/layout.js';
 import { initOut, outHeader } from '../../proto/fuse/replies.js';
 import {
   decodeHeader,
@@ -28,6 +28,7 @@ import { BufferPool } from './bufferPool.js';
 import { type Answer, BODY, type Call, NO_ANSWER } from './call.js';
 import { type FuseDevice, MAX_TRANSFER_BYTES } from './device.js';
 import { handlerOf } from './dispatch.js';
+import type { OperationStats } from './operationStats.js';
 
 const ANSWER_BYTES = MAX_TRANSFER_BYTES + 4096;
 /** READs that wait for a disk at the same time; each has a buffer of 1 MiB. */
@@ -88,6 +89,7 @@ class PendingCall implements Call {
 export class Session {
   readonly #device: FuseDevice;
   readonly #fs: FileSystem;
+  readonly #stats: OperationStats;
   readonly #backing: DeviceBacking | undefined;
   readonly #header = newRequestHeader();
   readonly #out = Buffer.allocUnsafeSlow(ANSWER_BYTES);
@@ -99,6 +101,7 @@ export class Session {
   constructor(device: FuseDevice, fs: FileSystem, backing?: DeviceBacking) {
     this.#device = device;
     this.#fs = fs;
+    this.#stats = fs.operations;
     this.#backing = backing;
     this.ready = new Promise((resolve) => {
       this.#negotiated = resolve;
@@ -112,6 +115,8 @@ export class Session {
   /** True: the request's buffer is kept until the answer is sent. */
   #receive(request: Buffer, length: number): boolean {
     const header = this.#header;
+    const { clock } = this.#fs;
+    const since = clock.monotonic();
     const call = this.#begin(request, length);
     if (call === undefined) return false;
     let answer: Answer | Promise<Answer>;
@@ -120,21 +125,41 @@ export class Session {
         this.#negotiate(call);
         return false;
       }
-      this.#fs.count(opcodeName(header.opcode));
       answer = handlerOf(header.opcode)(this.#fs, call);
     } catch (error) {
       this.#fail(call, error);
+      this.#stats.add(call.header.opcode, clock.monotonic() - since);
       return false;
     }
     if (!(answer instanceof Promise)) {
       this.#answer(call, answer);
+      this.#count(call, answer, length);
+      this.#stats.add(call.header.opcode, clock.monotonic() - since);
       return false;
     }
+    const ended = (): void => this.#stats.add(call.header.opcode, clock.monotonic() - since);
     answer.then(
-      (late) => this.#finish(call, () => this.#answer(call, late)),
-      (error) => this.#finish(call, () => this.#fail(call, error)),
+      (late) => {
+        this.#finish(call, () => this.#answer(call, late));
+        this.#count(call, late, length);
+        if (call.header.opcode === Opcode.READ) this.#stats.readsWaited++;
+        ended();
+      },
+      (error) => {
+        this.#finish(call, () => this.#fail(call, error));
+        ended();
+      },
     );
     return call.kept;
+  }
+
+  /** The bytes of a READ or WRITE. */
+  #count({ header }: PendingCall, answer: Answer, requestLength: number): void {
+    if (header.opcode === Opcode.READ) {
+      if (typeof answer === 'number') this.#stats.readBytes += answer;
+    } else if (header.opcode === Opcode.WRITE) {
+      this.#stats.writtenBytes += requestLength - IN_HEADER.SIZE - WRITE_IN.SIZE;
+    }
   }
 
   #finish(call: PendingCall, send: () => void): void {
@@ -191,6 +216,7 @@ export class Session {
       };
       this.#fs.logger[level](fields, describeError(error));
     }
+    this.#stats.fail(opcode);
     if (UNANSWERED.has(opcode)) return;
     outHeader(call.out, BODY, errno, uniqueLow, uniqueHigh);
     this.#device.send(call.out, BODY);
