@@ -195,7 +195,13 @@ async function startServers(start: Start, mountpoint: string, engine: Engine): P
   cleanup.add('stop the worker', async () => worker?.stop());
   const isMounted = () => presence.mountpoint !== undefined;
   const health = () => mountHealth(engine, isMounted, clock);
-  const http = await HttpSide.start(settings, { engine, clock, logger, health });
+  const http = await HttpSide.start(settings, {
+    engine,
+    clock,
+    logger,
+    health,
+    worker: () => worker?.state,
+  });
   cleanup.add('stop the HTTP side', async () => http?.stop());
   return { worker, http };
 }

@@ -11,6 +11,7 @@ import { type Exchange, sendText } from './answers.js';
 import { rangeOf } from './byteRange.js';
 import { rangeCounts, verdictOf } from './conditions.js';
 import { type DatabasePath, fixedPath, parseDatabasePath } from './databasePath.js';
+import type { HttpStats } from './httpStats.js';
 import { MovingNames, type Reader, type SideSnapshot } from './movingNames.js';
 import { type OpenSnapshot, OpenSnapshots } from './openSnapshots.js';
 import { sendBytes } from './sendBytes.js';
@@ -25,6 +26,7 @@ export interface DatabaseFilesPorts {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly slots: Slots;
+  readonly stats: HttpStats;
 }
 
 export class DatabaseFiles {
@@ -35,7 +37,8 @@ export class DatabaseFiles {
 
   constructor(ports: DatabaseFilesPorts) {
     this.#ports = ports;
-    this.open = new OpenSnapshots(ports.clock);
+    const { holds } = ports.engine.garbage;
+    this.open = new OpenSnapshots(ports.clock, (snapshot) => holds.hold(snapshot));
     this.#moving = new MovingNames(ports.clock);
   }
 
@@ -154,6 +157,7 @@ export class DatabaseFiles {
     try {
       const read = (at: number, bytes: number) => snapshot.read(image, at, bytes);
       await sendBytes(response, read, start, length);
+      if (response.writableFinished) this.#ports.stats.sentBytes += length;
     } finally {
       giveBack();
     }

@@ -1,17 +1,22 @@
 /** The HTTP side of a mount: what it serves, to whom, and how it starts and ends. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { EVERY_DATABASE } from '../../exec/security/access.js';
 import { isLoopback } from '../../exec/security/exposure.js';
 import type { Access } from '../../exec/server/service.js';
 import type { Engine } from '../../fs/engine.js';
 import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
+import type { WorkerState } from '../execution/mountedWorker.js';
 import type { Settings } from '../settings.js';
 import { type Exchange, sendError, sendText, statusOf } from './answers.js';
 import { DatabaseFiles } from './databaseFiles.js';
 import { isDatabasePath } from './databasePath.js';
+import { CONTENT_TYPE } from './exposition.js';
 import { type HttpConfig, httpConfig } from './httpConfig.js';
 import { type HttpServer, startHttpServer } from './httpServer.js';
+import { type HttpState, HttpStats } from './httpStats.js';
+import { MetricsSource } from './metricsSource.js';
 import type { Connection, Reader } from './movingNames.js';
 import { Slots } from './slots.js';
 
@@ -21,6 +26,7 @@ export interface HttpPorts {
   readonly logger: Logger;
   /** Why the daemon cannot do its work, or undefined when it can. */
   readonly health: () => Promise<string | undefined>;
+  readonly worker: () => WorkerState | undefined;
 }
 
 /** Each has up to 768 KiB in memory. */
@@ -33,6 +39,8 @@ export class HttpSide {
   readonly #ports: HttpPorts;
   readonly #slots: Slots;
   readonly #files: DatabaseFiles;
+  readonly #stats = new HttpStats();
+  readonly #metrics: MetricsSource;
   #server: HttpServer | undefined;
 
   private constructor(config: HttpConfig, ports: HttpPorts) {
@@ -43,7 +51,8 @@ export class HttpSide {
       waiting: MOST_WAITING,
       waitMs: LONGEST_WAIT_MS,
     });
-    this.#files = new DatabaseFiles({ ...ports, slots: this.#slots });
+    this.#files = new DatabaseFiles({ ...ports, slots: this.#slots, stats: this.#stats });
+    this.#metrics = new MetricsSource({ ...ports, http: () => this.#state() });
   }
 
   /** undefined when the settings ask for none. Throws USAGE, BUSY, IO. */
@@ -65,13 +74,24 @@ export class HttpSide {
     return this.#server?.endpoint ?? '';
   }
 
+  #state(): HttpState {
+    return {
+      stats: this.#stats,
+      connections: this.#server?.connections ?? 0,
+      sending: this.#slots.running,
+      waiting: this.#slots.waiting,
+      openSnapshots: this.#files.open.size,
+    };
+  }
+
   async stop(): Promise<void> {
     await this.#server?.stop();
     this.#files.close();
   }
 
   async #answer(exchange: Exchange): Promise<void> {
-    const { request } = exchange;
+    const { request, response } = exchange;
+    response.once('close', () => this.#stats.answered(response.statusCode));
     try {
       await this.#route(exchange);
     } catch (error) {
@@ -97,8 +117,9 @@ export class HttpSide {
     if (isDatabasePath(path)) {
       return this.#files.answer(exchange, { path, query }, access, readerOf(request));
     }
+    if (path === '/metrics') return this.#sendMetrics(exchange, access);
     throw new OpenduckError('NOT_FOUND', 'there is nothing here', {
-      hint: '/db/NAME.duckdb, /healthz',
+      hint: 'There are /db/NAME.duckdb, /metrics and /healthz.',
     });
   }
 
@@ -122,6 +143,16 @@ export class HttpSide {
     throw new OpenduckError('UNAUTHENTICATED', what, {
       hint: 'Authorization: Bearer TOKEN; in DuckDB: CREATE SECRET (TYPE http, BEARER_TOKEN …).',
     });
+  }
+
+  /** They name all databases. Throws NOT_PERMITTED, IO. */
+  async #sendMetrics(exchange: Exchange, access: Access): Promise<void> {
+    if (!access.mayRead(EVERY_DATABASE)) {
+      throw new OpenduckError('NOT_PERMITTED', 'metrics are for tokens that may read everything', {
+        hint: 'A token with read = ["*"] may.',
+      });
+    }
+    sendText(exchange, 200, await this.#metrics.text(), { 'Content-Type': CONTENT_TYPE });
   }
 
   async #sendHealth(exchange: Exchange): Promise<void> {

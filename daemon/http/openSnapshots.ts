@@ -40,12 +40,15 @@ export interface OpenSnapshot {
 
 export class OpenSnapshots {
   readonly #clock: Clock;
+  readonly #pin: (snapshot: SnapshotId) => Promise<void>;
   /** The one that was used last comes last. */
   readonly #held = new Map<SnapshotId, Held>();
   #closed = false;
 
-  constructor(clock: Clock) {
+  /** `pin` keeps other hosts from collecting a snapshot for as long as it is called now and then. */
+  constructor(clock: Clock, pin: (snapshot: SnapshotId) => Promise<void>) {
     this.#clock = clock;
+    this.#pin = pin;
   }
 
   get size(): number {
@@ -85,12 +88,18 @@ export class OpenSnapshots {
       this.#giveUp(record.id, held);
       held = undefined;
     }
-    held ??= new Held(entry, entry.snapshots.open(record));
+    if (held !== undefined) this.#pin(record.id).catch(() => {}); // it is open, pinned or not
+    held ??= new Held(entry, this.#load(entry, record));
     held.cancel?.();
     held.cancel = undefined;
     this.#held.delete(record.id);
     this.#held.set(record.id, held);
     return held;
+  }
+
+  async #load(entry: EngineDatabase, record: SnapshotRecord): Promise<Version> {
+    await this.#pin(record.id);
+    return entry.snapshots.open(record);
   }
 
   #release(id: SnapshotId, held: Held): void {

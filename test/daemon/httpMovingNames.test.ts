@@ -1,4 +1,4 @@
-/** What a name that moves means to whom: to DuckDBs, several at a time, and through proxies. */
+/** What a moving name means to whom: the WAL is of the database's snapshot, or refused. */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import test from 'node:test';
