@@ -19,6 +19,7 @@ import { recoverCommand } from './commands/recover.js';
 import { resetCommand, restoreCommand } from './commands/restore.js';
 import { retentionCommand } from './commands/retention.js';
 import { snapshotCommand } from './commands/snapshot.js';
+import { statsCommand } from './commands/stats.js';
 import { statusCommand } from './commands/status.js';
 import { undropCommand } from './commands/undrop.js';
 import { unmountCommand } from './commands/unmount.js';
@@ -48,6 +49,7 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     mountCommand(context),
     unmountCommand(context),
     statusCommand(context),
+    statsCommand(context),
     lsCommand(context),
     snapshotCommand(context),
     recoverCommand(context),
@@ -92,6 +94,7 @@ const COMMANDS = [
   'unmount',
   'umount',
   'status',
+  'stats',
   'ls',
   'snapshot',
   'recover',
