@@ -11,6 +11,7 @@ import { fsckCommand } from './commands/fsck.js';
 import { gatewayCommand } from './commands/gateway.js';
 import { gcCommand } from './commands/gc.js';
 import { importCommand } from './commands/import.js';
+import { logLevelCommand } from './commands/logLevel.js';
 import { lsCommand } from './commands/ls.js';
 import { mountCommand } from './commands/mount.js';
 import { queryCommand } from './commands/query.js';
@@ -70,6 +71,7 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     gcCommand(context),
     workerCommand(context),
     gatewayCommand(context),
+    logLevelCommand(context),
   ];
   for (const command of commands) parser.command(command);
   return parser
@@ -115,6 +117,7 @@ const COMMANDS = [
   'gc',
   'worker',
   'gateway',
+  'log-level',
 ];
 
 /** In the words of somebody who did not write the parser. */

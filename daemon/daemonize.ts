@@ -11,15 +11,13 @@ import type { Clock } from '../proto/ports.js';
 import { dataPaths } from './dataDirectory.js';
 import { environmentWithoutSecrets } from './hideSecrets.js';
 import { serverFlags, serverSecrets } from './http/httpSettings.js';
+import { LOG_LIMIT_BYTES } from './logFile.js';
 import { errorOf, type ReadinessMessage, type ReadyMessage } from './readiness.js';
 import type { SecretText } from './secretText.js';
 import type { Settings } from './settings.js';
 import { type MetadataPlace, type ObjectsPlace, STANDARD_INPUT } from './storeSettings.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
-
-/** The log is rotated at a start when it is larger. */
-const LOG_LIMIT_BYTES = 16 * 1024 * 1024;
 
 const START_LIMIT_MS = 60_000;
 

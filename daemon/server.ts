@@ -22,6 +22,7 @@ import { busyError } from './holders.js';
 import { mountHealth } from './http/health.js';
 import { HttpSide } from './http/httpSide.js';
 import { endNow, endOnUncaughtErrors } from './lastResort.js';
+import { changeLogLevel, type DaemonLogger } from './logging.js';
 import { checkApart, type PreparedMountpoint, prepareMountpoint } from './mountpoint.js';
 import { openStorage } from './openStorage.js';
 import { addMountRecord, registryDirectory, removeMountRecord } from './registry.js';
@@ -46,7 +47,7 @@ export interface DaemonOptions {
   readonly settings: Settings;
   /** As the user gave it, absolute. */
   readonly mountpoint: string;
-  readonly logger: Logger;
+  readonly logger: DaemonLogger;
   /** Called once, when the mount can be used. */
   onReady(ready: { readonly mountpoint: string; readonly notes: readonly string[] }): Promise<void>;
   /** Called once, when the end begins. */
@@ -226,6 +227,7 @@ async function serveControl(
       memoryBytes: () => process.memoryUsage.rss(),
       worker: () => worker?.state,
       http: () => http?.endpoint,
+      logLevel: (level) => changeLogLevel(logger, level),
       shutdown: async (lazy) => {
         await unmountOnRequest(mounted, start, worker, lazy);
         stop.request('the unmount command');

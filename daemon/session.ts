@@ -5,9 +5,15 @@
 import type { EngineCommands } from '../fs/engineCommands.js';
 import { realPath } from '../layers/os/directories.js';
 import { OpenduckError } from '../proto/errors.js';
+import { auditedCommands } from './auditedCommands.js';
 import type { CommandContext } from './commandContext.js';
 import type { ControlClient } from './control/client.js';
-import { isDataDirectory, lockDataDirectory, unlockDataDirectory } from './dataDirectory.js';
+import {
+  dataPaths,
+  isDataDirectory,
+  lockDataDirectory,
+  unlockDataDirectory,
+} from './dataDirectory.js';
 import type { Settings } from './settings.js';
 import { storeLocations } from './stores.js';
 
@@ -62,12 +68,16 @@ async function withoutDaemon(
   try {
     const { createLogger } = await import('./logging.js');
     const { openStorage } = await import('./openStorage.js');
-    const logger = createLogger('warn', 'pretty');
+    const logger = createLogger('warn', 'pretty', dataPaths(dataDir).log);
     const { clock, random } = context;
     const locations = await storeLocations(settings);
     const storage = await openStorage(settings, locations, { clock, random, logger });
     return {
-      commands: storage.engine.commands,
+      commands: auditedCommands(storage.engine.commands, logger, {
+        by: 'command',
+        pid: process.pid,
+        uid: context.userId,
+      }),
       mountpoint: undefined,
       close: async () => {
         await storage.close();

@@ -68,7 +68,7 @@ export async function clone(
       dropAt: made.createdAt,
       load: async (_, ports) => assembleBranch(made, first, base, ports),
     });
-    logger.info({ database: newName, of: name, snapshot: from.id }, 'database cloned');
+    logger.debug({ database: newName, of: name, snapshot: from.id }, 'database cloned');
     return entry;
   } catch (error) {
     base.generation.release();
@@ -118,7 +118,7 @@ export async function undrop(
       tookEffect: ({ droppedAt }) => droppedAt === undefined,
       dropAt: chosen.droppedAt!,
     });
-    logger.info({ database: newName, id: chosen.id }, 'a drop was taken back');
+    logger.debug({ database: newName, id: chosen.id }, 'a drop was taken back');
     return entry;
   } catch (cause) {
     if (errorCode(cause) !== 'ALREADY_EXISTS') throw cause;

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { inLanes } from '../layers/lanes.js';
 import { SourceTable } from '../layers/sources.js';
 import type { DatabaseRecord, SnapshotRecord } from '../metadata/store.js';
+import { auditFields } from '../proto/audit.js';
 import { describeError, errorCode, OpenduckError } from '../proto/errors.js';
 import { databaseId, versionNumber } from '../proto/ids.js';
 import { uuidV7 } from '../proto/ports.js';
@@ -80,7 +81,8 @@ export class Engine {
       stagingDirectory: join(options.dataDir, 'staging'),
       isQuiet: (database) => !this.#changing.has(database) && this.usage.isQuiet(database),
       onLost: ({ name }, cause) => {
-        const fields = { database: name, code: cause.code, error: describeError(cause) };
+        const why = { database: name, code: cause.code, error: describeError(cause) };
+        const fields = auditFields('lease-lost', { by: 'another host' }, why);
         options.logger.error(fields, 'another host writes the database now: writers here fail');
         this.#following?.soon();
       },
@@ -219,7 +221,7 @@ export class Engine {
   }
 
   async #create(name: string): Promise<EngineDatabase> {
-    const { clock, random, metadata, logger } = this.options;
+    const { clock, random, metadata } = this.options;
     const id = databaseId(uuidV7(clock, random));
     const createdAt = clock.now();
     await decided(metadata, id, metadata.createDatabase({ id, name, createdAt }), () => true);
@@ -238,7 +240,6 @@ export class Engine {
     };
     const database = new Database(state, this.#ports);
     const shelf = new LayerShelf(this.options.objects, sources);
-    logger.info({ database: name }, 'database created');
     return this.#add(name, assemble(database, shelf, undefined, this.#ports));
   }
 
@@ -294,7 +295,6 @@ export class Engine {
       await decided(metadata, database.id, renamed, (record) => record.name === name);
       if (replaced !== undefined && replaced !== entry) this.#retired.add(replaced);
       this.#databases.delete(database.name);
-      this.options.logger.info({ database: database.name, to: name }, 'database renamed');
       database.name = name;
       this.#databases.set(name, entry);
     });
@@ -310,7 +310,6 @@ export class Engine {
       await decided(metadata, id, dropped, (record) => record.droppedAt !== undefined);
       this.#databases.delete(entry.database.name);
       this.#retired.add(entry);
-      this.options.logger.info({ database: entry.database.name }, 'database dropped');
     });
   }
 

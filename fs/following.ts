@@ -4,10 +4,13 @@
  * something open keeps what he opened.
  */
 import type { DatabaseRecord, MetadataStore, Subscription } from '../metadata/store.js';
+import { type Actor, audit } from '../proto/audit.js';
 import { describeError, errorCode, OpenduckError } from '../proto/errors.js';
 import type { Clock, Logger } from '../proto/ports.js';
 import type { SerialQueue } from './database/serialQueue.js';
 import type { EngineDatabase } from './engineOptions.js';
+
+const ANOTHER_HOST: Actor = { by: 'another host' };
 
 /** Hints may be lost. */
 const POLL_MS = 5_000;
@@ -109,7 +112,13 @@ export class Following {
         ownership.lost(new OpenduckError('LEASE_LOST', `${name} was dropped by another host`));
         continue;
       }
-      logger.info({ database: name }, 'database was dropped by another host');
+      audit(
+        logger,
+        'drop',
+        ANOTHER_HOST,
+        { database: name },
+        'database was dropped by another host',
+      );
       databases.delete(name);
       this.#engine.retire(entry);
     }
@@ -151,7 +160,8 @@ export class Following {
     for (const entry of renamed) {
       const { database } = entry;
       const name = names.get(database.id)!;
-      logger.info({ database: database.name, to: name }, 'database has another name now');
+      const fields = { database: database.name, to: name };
+      audit(logger, 'rename', ANOTHER_HOST, fields, 'database has another name now');
       database.name = name;
       databases.set(name, entry);
     }

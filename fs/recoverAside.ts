@@ -31,7 +31,7 @@ export async function recoverAside(
     const target = await engine.create(name);
     await fill(engine, target, source);
     await engine.directories.remove(engine.directories.path(id), aside);
-    engine.options.logger.info({ database: name, aside: id }, 'recovered what was set aside');
+    engine.options.logger.debug({ database: name, aside: id }, 'recovered what was set aside');
     return target;
   } finally {
     await source.database.close();

@@ -102,7 +102,7 @@ async function restoreChosen(
     await ownUntil(engine, entry, deadline);
     try {
       const snapshot = await restoreOwned(engine, entry, choose);
-      logger.info({ database: entry.database.name, snapshot: snapshot.id }, 'database restored');
+      logger.debug({ database: entry.database.name, snapshot: snapshot.id }, 'database restored');
       return snapshot;
     } finally {
       entry.ownership.idle();

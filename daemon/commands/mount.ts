@@ -104,6 +104,10 @@ async function runInForeground(
   const { createLogger } = await import('../logging.js');
   const logger = createLogger(settings.logLevel, process.stderr.isTTY ? 'pretty' : 'json');
   const { clock, environment } = context;
+  const { ignoreReopening, keepLogFile, LOG_LIMIT_BYTES } = await import('../logFile.js');
+  const path = dataPaths(settings.dataDir).log;
+  if (hasParent()) keepLogFile({ path, limitBytes: LOG_LIMIT_BYTES, clock, logger });
+  else ignoreReopening(logger);
   const { createServiceManager, NOBODY } = await import('../serviceManager.js');
   const manager = hasParent()
     ? NOBODY // in the background: it is not the process that a manager has started

@@ -1,6 +1,6 @@
 /** The command line's side of the control service. */
 import { connect } from 'node:net';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import type { EngineCommands, EngineStatus } from '../../fs/engineCommands.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
@@ -17,6 +17,8 @@ import {
   numberOf,
 } from './messages.js';
 import {
+  CALLER_PID,
+  CALLER_UID,
   type ControlMethod,
   type ControlMethods,
   controlMethod,
@@ -40,6 +42,8 @@ export interface DaemonStatus extends EngineStatus {
 /** Errors are those that the daemon threw, or UNAVAILABLE when it does not answer. */
 export interface ControlClient extends EngineCommands {
   status(): Promise<DaemonStatus>;
+  /** The level of the daemon's log; undefined leaves it as it is. Resolves to the one in force. */
+  logLevel(level: string | undefined): Promise<string>;
   /** The daemon has unmounted when it resolves, and ends soon. */
   shutdown(lazy: boolean): Promise<{ readonly pid: number }>;
   close(): Promise<void>;
@@ -74,12 +78,21 @@ const DEADLINE_MS: Readonly<Record<ControlMethod, number>> = {
   SnapshotStorage: 30_000,
   Retention: 30_000,
   Collect: 24 * 3_600_000,
+  LogLevel: 10_000,
 };
 
 export type Call = <M extends ControlMethod>(
   method: M,
   request: ControlMethods[M]['request'],
 ) => Promise<ControlMethods[M]['reply']>;
+
+/** Who asks, for the audit trail. */
+function callerMetadata(): Metadata {
+  const metadata = new Metadata();
+  metadata.set(CALLER_PID, String(process.pid));
+  metadata.set(CALLER_UID, String(process.getuid?.() ?? ''));
+  return metadata;
+}
 
 function createCall(client: Client, clock: Clock): Call {
   return (method, request) =>
@@ -92,6 +105,7 @@ function createCall(client: Client, clock: Clock): Call {
         requestSerialize,
         responseDeserialize,
         request,
+        callerMetadata(),
         options,
         (error, reply) => {
           if (error) reject(fromGrpcError(error, method));
@@ -156,6 +170,7 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
     ...importCalls(call),
     ...checkCalls(call),
     ...historyCalls(call),
+    logLevel: async (level) => (await call('LogLevel', { level })).level,
     shutdown: (lazy) => call('Shutdown', { lazy }),
     clone: async (database, when, name) =>
       decodeDatabase(await call('Clone', { database, when, name })),

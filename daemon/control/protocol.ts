@@ -251,7 +251,12 @@ export interface ControlMethods {
     };
     reply: CollectMessage;
   };
+  LogLevel: { request: { level?: string | undefined }; reply: { level: string } };
 }
+/** Metadata of every call: who makes it, as it says. */
+export const CALLER_PID = 'openduck-caller-pid';
+export const CALLER_UID = 'openduck-caller-uid';
+
 export type ControlMethod = keyof ControlMethods;
 
 export type ControlHandlers = {

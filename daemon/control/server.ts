@@ -1,6 +1,7 @@
 /** The control service of a running daemon: gRPC on a Unix socket that only its owner may use. */
 import {
   type handleUnaryCall,
+  type Metadata,
   Server,
   ServerCredentials,
   type UntypedServiceImplementation,
@@ -8,14 +9,24 @@ import {
 import type { EngineCommands } from '../../fs/engineCommands.js';
 import { nodeDisk } from '../../layers/os/nodeDisk.js';
 import { makeSocketPrivate } from '../../layers/os/socketFile.js';
+import type { Actor } from '../../proto/audit.js';
 import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import { toGrpcError } from '../../proto/grpcErrors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
+import { auditedCommands } from '../auditedCommands.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
 import { contentHandlers } from './contentHandlers.js';
 import { decodeChange, decodeOptions } from './gcMessages.js';
 import { encodeDatabase, encodeSnapshot, numberOf } from './messages.js';
-import { CONTROL_SERVICE, type ControlHandlers, type Int64, MESSAGE_LIMITS } from './protocol.js';
+import {
+  CALLER_PID,
+  CALLER_UID,
+  CONTROL_SERVICE,
+  type ControlHandlers,
+  type ControlMethod,
+  type Int64,
+  MESSAGE_LIMITS,
+} from './protocol.js';
 import { socketAddress } from './socketAddress.js';
 
 /** What the service tells of the process, and how it ends it. */
@@ -29,6 +40,8 @@ export interface DaemonControl {
   worker(): WorkerState | undefined;
   /** `http://HOST:PORT`; undefined: nothing is served there. */
   http(): string | undefined;
+  /** Sets the level of the log when one is given; the one in force. Throws INVALID_ARGUMENT. */
+  logLevel(level: string | undefined): string;
   /** Unmounts, and asks the daemon to end soon. Throws BUSY (nothing happened then), IO. */
   shutdown(lazy: boolean): Promise<void>;
 }
@@ -110,16 +123,29 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
       return commands.setRetention(database, decodeChange(change));
     },
     Collect: (request) => commands.collect(decodeOptions(request)),
+    LogLevel: async ({ level }) => ({ level: daemon.logLevel(level ?? undefined) }),
   };
 }
 
-function unaryCall<Request, Reply>(
+/** What the client says of itself; only the owner of the socket can say anything. */
+function callerOf(metadata: Metadata): Actor {
+  const number = (key: string): number | undefined => {
+    const text = String(metadata.get(key)[0] ?? '');
+    return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
+  };
+  return { by: 'command', pid: number(CALLER_PID), uid: number(CALLER_UID) };
+}
+
+/** A handler for the one who calls. */
+type HandlerFor = (caller: Actor) => (request: unknown) => Promise<unknown>;
+
+function unaryCall(
   name: string,
-  handler: (request: Request) => Promise<Reply>,
+  handlerFor: HandlerFor,
   logger: Logger,
-): handleUnaryCall<Request, Reply> {
+): handleUnaryCall<unknown, unknown> {
   return (call, callback) => {
-    handler(call.request).then(
+    handlerFor(callerOf(call.metadata))(call.request).then(
       (reply) => callback(null, reply),
       (error: unknown) => {
         const code = errorCode(error);
@@ -150,12 +176,12 @@ export async function startControlServer(options: ControlServerOptions): Promise
   const { socketPath, commands, daemon, clock, logger } = options;
   const server = new Server(MESSAGE_LIMITS);
   const implementation: UntypedServiceImplementation = {};
-  for (const [name, handler] of Object.entries(createHandlers(commands, daemon))) {
-    implementation[name] = unaryCall(
-      name,
-      handler as (request: unknown) => Promise<unknown>,
-      logger,
-    );
+  for (const name of Object.keys(CONTROL_SERVICE) as ControlMethod[]) {
+    const handlerFor: HandlerFor = (caller) => {
+      const audited = auditedCommands(commands, logger, caller);
+      return createHandlers(audited, daemon)[name] as ReturnType<HandlerFor>;
+    };
+    implementation[name] = unaryCall(name, handlerFor, logger);
   }
   server.addService(CONTROL_SERVICE, implementation);
   await nodeDisk.remove(socketPath);

@@ -49,7 +49,7 @@ function firstLine<R>(child: ChildProcess): Promise<FirstLine<R>> {
 export async function startChild<R>(options: ChildOptions): Promise<RunningChild<R>> {
   const { program, config, threads, clock } = options;
   const child = spawn(process.execPath, [program], {
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: 'pipe',
     cwd: '/',
     env: { ...environmentWithoutSecrets(), UV_THREADPOOL_SIZE: String(threads) },
   });
@@ -58,6 +58,8 @@ export async function startChild<R>(options: ChildOptions): Promise<RunningChild
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
   });
   child.stdin.on('error', () => {}); // it has ended; `ended` tells
+  // Not inherited: the log file may be replaced under our own descriptor.
+  child.stderr.on('data', (part: Buffer) => void process.stderr.write(part));
   child.stdin.write(`${JSON.stringify(config)}\n`);
   const stop = async (): Promise<void> => {
     child.stdin.end();

@@ -1,7 +1,9 @@
 /** Puts a database together with its publisher and with the right to change it. */
 import type { ObjectStore } from '../../layers/objectStore.js';
 import type { MetadataStore } from '../../metadata/store.js';
+import { audit, DAEMON } from '../../proto/audit.js';
 import { OpenduckError } from '../../proto/errors.js';
+import type { Epoch } from '../../proto/ids.js';
 import type { Published } from './compaction.js';
 import type { Database } from './database.js';
 import type { DatabasePorts } from './databaseState.js';
@@ -65,6 +67,7 @@ export function assemble(
       await publisher.publish('close');
     },
     leaveLog: () => publisher.leaveLog(),
+    noted: (what, epoch) => auditLease(database, ports, what, epoch),
     lost: (cause) => ports.onLost(database, cause),
   };
   const lease = { ...ports, ttlMs: ports.leaseTtlMs, waitMs: ports.writerWaitMs };
@@ -74,6 +77,16 @@ export function assemble(
   const publisherPorts = { ...ports, shelf, intervalMs: publishIntervalMs };
   const publisher = new Publisher(database, publisherPorts, ownership, published);
   return { database, shelf, ownership, publisher };
+}
+
+function auditLease(
+  { name }: Database,
+  { logger, holder }: AssemblyPorts,
+  what: 'lease-taken' | 'lease-given-back',
+  epoch: Epoch,
+): void {
+  const how = what === 'lease-taken' ? 'is written by this host now' : 'is free for other hosts';
+  audit(logger, what, DAEMON, { database: name, epoch, holder }, `a database ${how}`);
 }
 
 /** Throws STALE (dropped by another host), LEASE_LOST (what is here belongs to another past). */

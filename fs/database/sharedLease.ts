@@ -43,6 +43,8 @@ export interface LeaseHooks {
   publish(): Promise<void>;
   /** Everything is published: gives up the log. */
   leaveLog(): Promise<void>;
+  /** For the audit trail. */
+  noted(what: 'lease-taken' | 'lease-given-back', epoch: Epoch): void;
   /** Another host has it. */
   lost(cause: OpenduckError): void;
 }
@@ -149,6 +151,7 @@ export class SharedLease implements Ownership {
         this.#since = this.#lease.epoch;
         this.#inDoubt = false;
         this.#noteGranted(asked);
+        this.#hooks.noted('lease-taken', this.#since);
         return;
       } catch (error) {
         if (errorCode(error) !== 'BUSY' || clock.monotonic() >= deadline) throw error;
@@ -244,6 +247,7 @@ export class SharedLease implements Ownership {
     this.#lease = lease;
     this.#inDoubt = false;
     this.#noteGranted(asked);
+    this.#hooks.noted('lease-taken', lease.epoch);
   }
 
   lost(cause: unknown): void {
@@ -286,7 +290,9 @@ export class SharedLease implements Ownership {
   async #release(): Promise<void> {
     const lease = this.#lease;
     this.#forget();
-    if (lease !== undefined) await this.#ports.metadata.releaseLease(lease);
+    if (lease === undefined) return;
+    await this.#ports.metadata.releaseLease(lease);
+    this.#hooks.noted('lease-given-back', lease.epoch);
   }
 
   async close(): Promise<void> {

@@ -4,23 +4,18 @@ import type { ObjectStore } from '../../layers/objectStore.js';
 import type { DatedSnapshot } from '../../metadata/retention/policy.js';
 import type { RetentionStore } from '../../metadata/retention/port.js';
 import type { DatabaseRecord, MetadataStore } from '../../metadata/store.js';
+import { DAEMON } from '../../proto/audit.js';
 import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { LayerId, SnapshotId } from '../../proto/ids.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { hasUnpublished, type LogDirectories } from '../database/logDirectory.js';
 import type { EngineDatabase } from '../engineOptions.js';
+import { auditCollection } from './auditCollection.js';
 import { Collection, type CollectorPorts } from './collector.js';
 import { Holds } from './holds.js';
 import { OpenObjects } from './openObjects.js';
 import { Pinner } from './pinner.js';
-import {
-  bytesOf,
-  type CollectOptions,
-  type CollectReport,
-  MIN_AGE_MS,
-  snapshotsGone,
-  UNDROP_WITHIN_MS,
-} from './report.js';
+import { type CollectOptions, type CollectReport, MIN_AGE_MS, UNDROP_WITHIN_MS } from './report.js';
 import { Restacker, type RestackLimits } from './restack.js';
 
 /** How often it is looked whether a collection is due: hosts share the work. */
@@ -109,19 +104,11 @@ export class Garbage {
       const isScanDue = now - scannedAt >= SCAN_EVERY_MS;
       const all = { database: undefined, dryRun: false, undropWithinMs, minAgeMs: MIN_AGE_MS };
       const report = await this.#run(all, isScanDue, intervalMs);
-      if (report !== undefined) this.#tell(report);
+      if (report !== undefined) auditCollection(logger, DAEMON, report);
     } catch (error) {
       const fields = { code: errorCode(error), error: describeError(error) };
       if (!this.#ending) logger.warn(fields, 'garbage collection did not finish; it goes on later');
     }
-  }
-
-  #tell(report: CollectReport): void {
-    const snapshots = snapshotsGone(report);
-    const objects = report.deleted.length;
-    if (snapshots === 0 && objects === 0) return;
-    const fields = { snapshots, objects, bytes: bytesOf(report.deleted) };
-    this.#ports.logger.info(fields, 'garbage was collected');
   }
 
   /** Throws BUSY, NOT_FOUND, UNSUPPORTED, UNAVAILABLE, IO. */

@@ -1,4 +1,5 @@
 /** Names come and go: UNLINK, RENAME, MKDIR, RMDIR. */
+import { type Actor, audit } from '../../proto/audit.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { Errno, RenameFlag } from '../../proto/fuse/constants.js';
 import {
@@ -22,6 +23,7 @@ import {
 import type { Node, SpillDirectoryNode } from '../nodes/nodes.js';
 import { type Answer, type Call, DONE } from '../session/call.js';
 import { parseReferenceName, SNAPSHOTS_NAME } from '../snapshotNames.js';
+import { actorOf } from './actor.js';
 import { entryAnswer } from './attributes.js';
 import { spillNameIn } from './history.js';
 import { readOnlyHistory, requireNoHistory } from './readOnlyHistory.js';
@@ -49,9 +51,10 @@ export async function unlink(fs: FileSystem, call: Call): Promise<Answer> {
   const process = fs.callers.processOf(call.header.pid);
   const use = fs.useOf(entry);
   use.requireMayChange(process, `removing ${name}`);
+  const actor = actorOf(fs, call);
   await fs.changing(entry, async () => {
     fs.changedBy(entry, process);
-    if (parsed.suffix === MAIN_SUFFIX) await unlinkMain(fs, entry);
+    if (parsed.suffix === MAIN_SUFFIX) await unlinkMain(fs, entry, actor);
     else await unlinkSide(entry, parsed.suffix);
   });
   return DONE;
@@ -72,9 +75,12 @@ const foreignFiles = ({ database }: EngineDatabase): string[] =>
  * rm of a database file drops the database with its WAL. Side files that are not DuckDB's own (a
  * backup that somebody put beside it) keep the database's other files alive.
  */
-async function unlinkMain(fs: FileSystem, entry: EngineDatabase): Promise<void> {
+async function unlinkMain(fs: FileSystem, entry: EngineDatabase, actor: Actor): Promise<void> {
   const { files } = entry.database;
-  if (foreignFiles(entry).length === 0) return fs.engine.drop(entry);
+  if (foreignFiles(entry).length === 0) {
+    await fs.engine.drop(entry);
+    return auditDrop(fs, actor, entry, 'a database was removed');
+  }
   for (const suffix of [...COMPANIONS, MAIN_SUFFIX]) {
     const file = files.get(suffix);
     if (file !== undefined) await entry.database.unlink(file);
@@ -118,9 +124,10 @@ export async function rename(fs: FileSystem, call: Call): Promise<Answer> {
   const process = fs.callers.processOf(call.header.pid);
   const use = fs.useOf(entry);
   use.requireMayChange(process, `renaming ${oldName}`);
+  const actor = actorOf(fs, call);
   await fs.changing(entry, async () => {
     fs.changedBy(entry, process);
-    await renameOwned(fs, process, entry, { from, to, newName, flags });
+    await renameOwned(fs, process, entry, { from, to, newName, flags, actor });
   });
   return DONE;
 }
@@ -130,13 +137,14 @@ interface Renaming {
   readonly to: FileName;
   readonly newName: string;
   readonly flags: number;
+  readonly actor: Actor;
 }
 
 async function renameOwned(
   fs: FileSystem,
   process: number,
   entry: EngineDatabase,
-  { from, to, newName, flags }: Renaming,
+  { from, to, newName, flags, actor }: Renaming,
 ): Promise<void> {
   const file = entry.database.files.get(from.suffix);
   if (file === undefined) throw absent(from.database + from.suffix);
@@ -153,10 +161,22 @@ async function renameOwned(
   if (from.suffix !== MAIN_SUFFIX || to.suffix !== MAIN_SUFFIX) {
     throw new ErrnoAnswer(Errno.EXDEV, 'between databases');
   }
-  if (replaced === undefined) return fs.engine.rename(entry, to.database);
-  fs.useOf(replaced).requireMayChange(process, `replacing ${newName}`);
-  requireReplaceable(entry, replaced);
-  await fs.changing(replaced, () => fs.engine.rename(entry, to.database));
+  const renamed = (): Promise<void> => fs.engine.rename(entry, to.database);
+  if (replaced === undefined) {
+    await renamed();
+  } else {
+    fs.useOf(replaced).requireMayChange(process, `replacing ${newName}`);
+    requireReplaceable(entry, replaced);
+    await fs.changing(replaced, renamed);
+    auditDrop(fs, actor, replaced, 'a database was replaced by another one');
+  }
+  const fields = { database: from.database, to: to.database, id: entry.database.id };
+  audit(fs.logger, 'rename', actor, fields, 'a database was renamed');
+}
+
+function auditDrop(fs: FileSystem, actor: Actor, { database }: EngineDatabase, how: string): void {
+  const { name, id } = database;
+  audit(fs.logger, 'drop', actor, { database: name, id }, how);
 }
 
 /**

@@ -3,6 +3,7 @@
  * wrong node is answered with ESTALE once; the kernel looks the name up again, and the hint left
  * for the calling thread gives it the right one.
  */
+import { audit } from '../../proto/audit.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { Errno, OpenReplyFlag } from '../../proto/fuse/constants.js';
 import { openOut } from '../../proto/fuse/replies.js';
@@ -15,6 +16,7 @@ import { COMPANIONS, MAIN_SUFFIX, MAX_NAME_BYTES, parseNewName, SPILL_SUFFIX } f
 import type { FileNode, LiveNode, ReaderNode } from '../nodes/nodes.js';
 import { type Answer, type Call, DONE, type Encoder, joined } from '../session/call.js';
 import { type DatabaseUse, unknownCaller } from '../use/databaseUse.js';
+import { actorOf } from './actor.js';
 import { entryAnswer } from './attributes.js';
 import { openListed } from './history.js';
 import { readOnlyHistory, requireNoHistory } from './readOnlyHistory.js';
@@ -210,6 +212,7 @@ export async function create(fs: FileSystem, call: Call): Promise<Answer> {
   const use = fs.useOf(entry);
   use.requireMayChange(process, `creating ${name}`);
   requireOwnWal(fs, use, parsed.suffix, flags, process);
+  const actor = actorOf(fs, call);
   return fs.changing(entry, async () => {
     const existing = database.files.get(parsed.suffix);
     if (existing !== undefined && (flags & O_EXCL) !== 0) {
@@ -219,6 +222,10 @@ export async function create(fs: FileSystem, call: Call): Promise<Answer> {
     await database.prepareForWriting();
     const attributes = { ...owner, modified: fs.clock.now() };
     const file = existing ?? (await database.create(parsed.suffix, attributes));
+    if (existing === undefined && parsed.suffix === MAIN_SUFFIX) {
+      const fields = { database: database.name, id: database.id };
+      audit(fs.logger, 'create', actor, fields, 'a database was created');
+    }
     const node = fs.nodes.live(entry, file);
     const handle = grantWriting(fs, node, process, flags);
     return joined(entryAnswer(fs, node), openAnswer(handle));

@@ -13,6 +13,7 @@ const libc = koffi.load('libc.so.6');
 const call = {
   open: libc.func('int open(const char *path, int flags, int mode)'),
   close: libc.func('int close(int fd)'),
+  dup2: libc.func('int dup2(int from, int to)'),
   read: libc.func('int64_t read(int fd, void *buf, uint64_t n)'),
   write: libc.func('int64_t write(int fd, void *buf, uint64_t n)'),
   fdatasync: libc.func('int fdatasync(int fd)'),
@@ -82,6 +83,11 @@ export function readProcFile(path: string): string | undefined {
 
 export function closeDescriptor(fd: number): void {
   call.close(fd);
+}
+
+/** dup2(2): `to` is from now on what `from` is. Throws a SystemCallError. */
+export function duplicateDescriptor(from: number, to: number): void {
+  checked(call.dup2(from, to), 'dup2');
 }
 
 /** read(2). Returns the number of bytes, or −errno. */

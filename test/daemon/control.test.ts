@@ -45,6 +45,7 @@ async function withDaemon(name: string, work: (fixture: Fixture) => Promise<void
       memoryBytes: () => 2 ** 33,
       worker: () => WORKER,
       http: () => 'http://127.0.0.1:7880',
+      logLevel: (level) => level ?? 'info',
       shutdown: async (lazy) => {
         shutdowns.push(lazy);
         if (!lazy) throw new OpenduckError('BUSY', '/mnt/dück is used by duckdb (pid 1)');

@@ -10,7 +10,7 @@ import { openSqliteStore } from '../../metadata/sqlite/open.js';
 import type { MetadataStore, SnapshotRecord } from '../../metadata/store.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { type DatabaseId, epoch, type SnapshotId } from '../../proto/ids.js';
-import { silentLogger, systemRandom } from '../../proto/ports.js';
+import { type Logger, silentLogger, systemRandom } from '../../proto/ports.js';
 import { removeTempDir } from '../harness/leakCheck.js';
 import { makeTempDir } from '../harness/testRun.js';
 import { MemoryDisk } from '../layers/memoryDisk.js';
@@ -133,6 +133,7 @@ export class Hosts {
     clock = this.clock,
     metadata: SharedMetadata = this.metadata,
     objects?: FaultyObjects,
+    logger: Logger = silentLogger,
   ): Promise<Engine> {
     return openEngine({
       dataDir: `/${name}`,
@@ -141,7 +142,7 @@ export class Hosts {
       metadata: metadata.store,
       clock,
       random: systemRandom,
-      logger: silentLogger,
+      logger,
       publishIntervalMs: 1000,
       writerWaitMs: 0,
       readOnly: false,

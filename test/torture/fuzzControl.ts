@@ -72,6 +72,7 @@ export async function fuzzControl(
     memoryBytes: () => 1,
     worker: () => undefined,
     http: () => undefined,
+    logLevel: () => 'info',
     shutdown: async () => {},
   };
   const ports = { clock: systemClock, logger: silentLogger };
