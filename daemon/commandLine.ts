@@ -5,6 +5,7 @@ import type { CommandContext } from './commandContext.js';
 import { benchCommand } from './commands/bench.js';
 import { cancelCommand } from './commands/cancel.js';
 import { cloneCommand } from './commands/clone.js';
+import { debugBundleCommand } from './commands/debugBundle.js';
 import { doctorCommand } from './commands/doctor.js';
 import { exportCommand } from './commands/export.js';
 import { fsckCommand } from './commands/fsck.js';
@@ -72,6 +73,7 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     workerCommand(context),
     gatewayCommand(context),
     logLevelCommand(context),
+    debugBundleCommand(context),
   ];
   for (const command of commands) parser.command(command);
   return parser
@@ -118,6 +120,7 @@ const COMMANDS = [
   'worker',
   'gateway',
   'log-level',
+  'debug-bundle',
 ];
 
 /** In the words of somebody who did not write the parser. */

@@ -29,3 +29,12 @@ export async function writeText(path: string, text: string): Promise<void> {
     throw systemError(cause, 'write', path);
   }
 }
+
+/** A file that was not there before, for its owner alone. Throws ALREADY_EXISTS, IO, … */
+export async function writeNewFile(path: string, bytes: Buffer): Promise<void> {
+  try {
+    await writeFile(path, bytes, { mode: 0o600, flag: 'wx' });
+  } catch (cause) {
+    throw systemError(cause, 'write', path);
+  }
+}
