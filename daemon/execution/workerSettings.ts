@@ -143,6 +143,8 @@ function defaultMemory(): number {
 export function resolveWorkerSettings(sources: SettingSources): WorkerSettings {
   function read<T>(name: WorkerSettingName, convert: (raw: RawSetting) => T): T | undefined {
     const raw = findSetting(sources, name);
+    // `snapshot diff` has a switch of the same name.
+    if (name === 'tables' && typeof raw?.value === 'boolean') return undefined;
     return raw === undefined ? undefined : convert(raw);
   }
   const initSqlFile = read('init-sql', pathOf);
