@@ -10,6 +10,7 @@
  */
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { checkedChunks } from '../../exec/duckdb/checkedStream.js';
+import { quoteName } from '../../exec/duckdb/sqlText.js';
 
 interface Table {
   readonly name: string;
@@ -18,8 +19,6 @@ interface Table {
 
 const LIST = `SELECT schema_name, table_name FROM duckdb_tables()
   WHERE database_name = current_database() AND NOT internal AND NOT temporary ORDER BY ALL`;
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 async function namesOf(connection: DuckDBConnection): Promise<[string, string][]> {
   const reader = await connection.runAndReadAll(LIST);
@@ -53,7 +52,7 @@ async function work(operation: string, path: string): Promise<Table[]> {
     const rowsOf = operation === 'read' ? readRows : countRows;
     const tables: Table[] = [];
     for (const [schema, table] of await namesOf(connection)) {
-      const rows = await rowsOf(connection, `${quoted(schema)}.${quoted(table)}`);
+      const rows = await rowsOf(connection, `${quoteName(schema)}.${quoteName(table)}`);
       tables.push({ name: schema === 'main' ? table : `${schema}.${table}`, rows });
     }
     return tables;

@@ -6,14 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { ArrowLoader } from '../../exec/arrow/load.js';
+import { quoteText } from '../../exec/duckdb/sqlText.js';
 import { nodeDisk } from '../../layers/os/nodeDisk.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Sink } from './sink.js';
 
 const TABLE = 'result';
 const COPY_BYTES = 1 << 20;
-
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 async function fillTable(
   connection: DuckDBConnection,
@@ -60,7 +59,7 @@ export async function writeParquet(
     const connection = await instance.connect();
     try {
       await fillTable(connection, payloads);
-      await connection.run(`COPY ${TABLE} TO ${literal(file)} (FORMAT parquet)`);
+      await connection.run(`COPY ${TABLE} TO ${quoteText(file)} (FORMAT parquet)`);
     } finally {
       connection.closeSync();
       instance.closeSync();

@@ -16,6 +16,7 @@ import {
 import duckdb from '@duckdb/node-bindings';
 import type { Data, RecordBatch } from 'apache-arrow';
 import { OpenduckError } from '../../proto/errors.js';
+import { quoteName } from '../duckdb/sqlText.js';
 import { type DecodedField, readStream, valuesOf } from './decode.js';
 import { checkColumn } from './soundness.js';
 import { typeText } from './typeText.js';
@@ -28,8 +29,6 @@ export interface LoadOptions {
 
 /** Rows of a chunk of DuckDB. */
 const CHUNK_ROWS = duckdb.vector_size();
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** What a column of `type` is in a table: DuckDB has no NULLs there that are nothing else. */
 function storedType(type: DuckDBType): DuckDBType {
@@ -112,12 +111,12 @@ export class ArrowLoader {
     const { fields } = readStream(payload);
     const types = fields.map(({ type }) => storedType(type));
     const names = tableColumns(fields.map(({ name }) => name));
-    const columns = names.map((name, i) => `${quoted(name)} ${typeText(types[i]!)}`).join(', ');
+    const columns = names.map((name, i) => `${quoteName(name)} ${typeText(types[i]!)}`).join(', ');
     let chunk: DuckDBDataChunk;
     try {
       chunk = DuckDBDataChunk.create(types);
       const kind = temporary ? 'TEMP TABLE' : 'TABLE';
-      await connection.run(`CREATE ${kind} ${quoted(table)} (${columns})`);
+      await connection.run(`CREATE ${kind} ${quoteName(table)} (${columns})`);
     } catch (cause) {
       const message = `a result with these columns cannot be made a table: ${columns}`;
       throw new OpenduckError('UNSUPPORTED', message.slice(0, 500), {

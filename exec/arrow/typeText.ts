@@ -47,6 +47,7 @@ import {
   VARIANT,
 } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { quoteName, quoteText } from '../duckdb/sqlText.js';
 
 const JSON_TYPE = DuckDBVarCharType.create('JSON');
 
@@ -69,16 +70,8 @@ const SIMPLE: ReadonlyMap<string, DuckDBType> = new Map<string, DuckDBType>([
   ['JSON', JSON_TYPE],
 ]);
 
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
-
 function members(names: readonly string[], types: readonly DuckDBType[]): string {
-  return names.map((name, i) => `${quoted(name)} ${typeText(types[i]!)}`).join(', ');
+  return names.map((name, i) => `${quoteName(name)} ${typeText(types[i]!)}`).join(', ');
 }
 
 /** DuckDB's text of `type`. Names of user-defined types are resolved, JSON is not. */
@@ -91,7 +84,7 @@ export function typeText(type: DuckDBType): string {
     case DuckDBTypeId.DECIMAL:
       return `DECIMAL(${type.width},${type.scale})`;
     case DuckDBTypeId.ENUM:
-      return `ENUM(${type.values.map(literal).join(', ')})`;
+      return `ENUM(${type.values.map(quoteText).join(', ')})`;
     case DuckDBTypeId.LIST:
       return `${typeText(type.valueType)}[]`;
     case DuckDBTypeId.ARRAY:

@@ -1,6 +1,7 @@
 /** Local files as parts of a DuckDB instance: which statement makes which file known, as what. */
 import { basename, extname } from 'node:path';
 import { OpenduckError } from '../../proto/errors.js';
+import { quoteName, quoteText } from '../duckdb/sqlText.js';
 
 const CATALOGS = ['.duckdb', '.db', '.ddb'];
 const READERS: Readonly<Record<string, string>> = {
@@ -20,9 +21,6 @@ export interface LocalFile {
   readonly kind: 'catalog' | 'table';
   readonly statement: string;
 }
-
-export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-export const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /**
  * `life`: of the views; temporary ones can be made where the database is read-only. Throws USAGE: a

@@ -7,10 +7,10 @@ import { OpenduckError } from '../../proto/errors.js';
 import { linkSignals } from '../aborting.js';
 import { type DecodedField, decodePayload } from '../arrow/decode.js';
 import { ArrowLoader } from '../arrow/load.js';
+import { quoteName } from '../duckdb/sqlText.js';
 import type { RemoteAnswer, RemoteRows, RemoteSource, Transfer } from '../hybrid/remote.js';
 import { needsWriter } from '../worker/statements.js';
 import type { Executions } from './executions.js';
-import { quoteName } from './localFiles.js';
 import type { ExecuteOptions } from './options.js';
 import { appendRows } from './rows.js';
 

@@ -1,5 +1,6 @@
 /** Fetches what the local text needs of the remote side, and puts it where the text reads it. */
 import { OpenduckError } from '../../proto/errors.js';
+import { quoteName } from '../duckdb/sqlText.js';
 import type { Column } from './column.js';
 import { fetchKeys, type Keys } from './keys.js';
 import { neededColumns } from './neededColumns.js';
@@ -7,7 +8,6 @@ import type { Planning } from './plan/planning.js';
 import type { Pull } from './plan/pull.js';
 import type { RemoteAnswer, RemoteSource, Transfer } from './remote.js';
 import { remoteText } from './remoteText.js';
-import { quoteName } from './sqlText.js';
 
 /** Answers that are computed at a time. */
 const AT_A_TIME = 4;

@@ -3,12 +3,12 @@
  * one question.
  */
 import type { DuckDBValue } from '@duckdb/node-api';
+import { quoteText } from '../duckdb/sqlText.js';
 import { lower } from './ast/node.js';
 import { collations } from './collations.js';
 import type { Column } from './column.js';
 import type { RemoteRows } from './remote.js';
 import type { RemoteTable } from './remoteTable.js';
-import { quoteText } from './sqlText.js';
 
 /** As a statement writes it; '' for what it leaves out. */
 export interface TableName {

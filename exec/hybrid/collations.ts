@@ -1,6 +1,7 @@
 /** Which columns of a table were declared with COLLATE: DuckDB tells it only in the table's SQL. */
+
+import { type Token, tokens } from '../duckdb/tokens.js';
 import { lower } from './ast/node.js';
-import { type Token, tokens } from './tokens.js';
 
 /** Collations by column name in lower case, of what duckdb_tables().sql gave. */
 export function collations(sql: string): ReadonlyMap<string, string> {

@@ -2,7 +2,7 @@
 
 import type { DuckDBType } from '@duckdb/node-api';
 import { typeText } from '../arrow/typeText.js';
-import { quoteName } from './sqlText.js';
+import { quoteName } from '../duckdb/sqlText.js';
 
 export interface Column {
   readonly name: string;

@@ -1,7 +1,8 @@
 /** Which functions give the same on both sides, whenever and wherever they run. */
+
+import { quoteName } from '../duckdb/sqlText.js';
 import { type Ast, isColumnRef, lower, nodes } from './ast/node.js';
 import type { Local } from './local.js';
-import { quoteName } from './sqlText.js';
 
 /** Functions of the session that DuckDB lists as consistent, and ones of the installation. */
 const SESSION = new Set([

@@ -9,6 +9,7 @@
  */
 import type { DuckDBConnection, DuckDBResult } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { quoteText } from '../duckdb/sqlText.js';
 import { lower } from './ast/node.js';
 import type { TableName } from './catalog.js';
 import { explainStatement } from './explain.js';
@@ -17,7 +18,6 @@ import { HINT } from './plan/hints.js';
 import type { Request } from './prepare.js';
 import { type BridgeReport, reportOf } from './report.js';
 import { HybridRun } from './run.js';
-import { quoteText } from './sqlText.js';
 import { insertParameters, namedTables, parseStatement, type Statement } from './statement.js';
 import { type NamedTables, resolveNames } from './wholeTables.js';
 

@@ -1,7 +1,8 @@
 /** Bridges from here to there: the keys of a local table, as part of the SQL that is sent. */
+
+import { quoteName, quoteText } from '../duckdb/sqlText.js';
 import type { Local } from './local.js';
 import type { SemiJoin } from './plan/pull.js';
-import { quoteName, quoteText } from './sqlText.js';
 
 const MOST_KEYS = 100_000;
 const MOST_BYTES = 1 << 20;

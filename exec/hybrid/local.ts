@@ -1,12 +1,12 @@
 /** The DuckDB of this process, in which statements are parsed, bound, planned and finished. */
 import type { DuckDBConnection, DuckDBResult, DuckDBValue } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { quoteText } from '../duckdb/sqlText.js';
 import { sameMeaning } from './ast/joins.js';
 import { parseAst, printAst } from './ast/json.js';
 import type { Ast } from './ast/node.js';
 import { type Column, columnOf } from './column.js';
 import type { Parameters } from './parameters.js';
-import { quoteText } from './sqlText.js';
 
 /** A query as a tree; why there is none, when DuckDB serializes no statement of its kind. */
 export type Serialized = { readonly queries: Ast[] } | { readonly refused: string };

@@ -1,10 +1,10 @@
 /** Parameters become constants before planning: what is pushed must stand on its own. */
 import type { DuckDBValue } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { quoteText } from '../duckdb/sqlText.js';
 import { type Ast, cloneAst, isSelect, someNode } from './ast/node.js';
 import { replaceNodes } from './doubles.js';
 import type { Local } from './local.js';
-import { quoteText } from './sqlText.js';
 
 /** By position, or by name. */
 export type Parameters = readonly DuckDBValue[] | Readonly<Record<string, DuckDBValue>>;

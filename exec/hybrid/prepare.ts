@@ -1,5 +1,6 @@
 /** From the tree of a query to the text that runs here and the bridges that it reads. */
 import { assert, OpenduckError } from '../../proto/errors.js';
+import { quoteName } from '../duckdb/sqlText.js';
 import { normalizeJoins } from './ast/joins.js';
 import { type Ast, type BaseTable, isBaseTable, nodes } from './ast/node.js';
 import { NO_CTES } from './ast/scope.js';
@@ -23,7 +24,6 @@ import {
   forwardedSettings,
   SETTINGS_QUESTION,
 } from './settings.js';
-import { quoteName } from './sqlText.js';
 
 export interface Request {
   readonly remote: RemoteSource;

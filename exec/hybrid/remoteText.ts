@@ -1,4 +1,6 @@
 /** The SQL of a bridge, for the remote side. */
+
+import { quoteName } from '../duckdb/sqlText.js';
 import { constant } from './ast/build.js';
 import { type Ast, isSelect } from './ast/node.js';
 import type { Keys } from './keys.js';
@@ -6,7 +8,6 @@ import type { Local } from './local.js';
 import type { Needed } from './neededColumns.js';
 import type { Planning } from './plan/planning.js';
 import type { Pull } from './plan/pull.js';
-import { quoteName } from './sqlText.js';
 
 export interface RemoteText {
   readonly sql: string;

@@ -3,13 +3,14 @@
  * DuckDB finds in this process hides a remote one of the same name. A name qualified with a
  * database or schema that only the remote side has means the remote table.
  */
+
+import { quoteName } from '../duckdb/sqlText.js';
 import { type Ast, type BaseTable, isColumnRef, lower, nodes } from './ast/node.js';
 import { baseTables } from './ast/scope.js';
 import { catalogQuestion, RemoteCatalog, type TableName } from './catalog.js';
 import type { Local } from './local.js';
 import type { RemoteRows } from './remote.js';
 import type { RemoteTable } from './remoteTable.js';
-import { quoteName } from './sqlText.js';
 
 export interface Found {
   readonly table: RemoteTable;

@@ -1,7 +1,8 @@
 /** Everything that a query makes in the local database and that must be gone after it. */
+
+import { quoteName } from '../duckdb/sqlText.js';
 import { type Column, declaration } from './column.js';
 import type { Local } from './local.js';
-import { quoteName } from './sqlText.js';
 
 let runs = 0;
 

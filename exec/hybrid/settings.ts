@@ -1,6 +1,6 @@
 /** Settings that change what a query answers: the remote session takes those of the local one. */
 import type { DuckDBValue } from '@duckdb/node-api';
-import { quoteText } from './sqlText.js';
+import { quoteText } from '../duckdb/sqlText.js';
 
 /** Those of an extension that is not loaded are not listed; its defaults count then. */
 const DEFAULTS: ReadonlyMap<string, string> = new Map([

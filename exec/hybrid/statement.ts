@@ -3,8 +3,8 @@
  * table they write. What is not recognized is run as it stands, over whole tables.
  */
 import { OpenduckError } from '../../proto/errors.js';
+import { isSemicolon, type Token, tokens } from '../duckdb/tokens.js';
 import type { TableName } from './catalog.js';
-import { type Token, tokens } from './tokens.js';
 
 export interface Statement {
   /** `describe` needs columns and no rows, `session` nothing but the local connection. */
@@ -38,9 +38,9 @@ function isWord(token: Token | undefined, ...words: readonly string[]): boolean 
 /** Throws INVALID_ARGUMENT when there is not exactly one statement. */
 export function parseStatement(sql: string): Statement {
   const all = tokens(sql);
-  const end = all.findIndex((token) => token.depth === 0 && token.value === ';');
+  const end = all.findIndex(isSemicolon);
   const own = end < 0 ? all : all.slice(0, end);
-  if (own.length === 0 || (end >= 0 && all.slice(end).some(({ value }) => value !== ';'))) {
+  if (own.length === 0 || (end >= 0 && !all.slice(end).every(isSemicolon))) {
     throw new OpenduckError('INVALID_ARGUMENT', 'a query is one statement', {
       hint: 'run the statements one after the other',
     });

@@ -3,6 +3,7 @@
  * under the names by which they are called, and the text is run as it stands.
  */
 import { OpenduckError } from '../../proto/errors.js';
+import { quoteName } from '../duckdb/sqlText.js';
 import { baseTable, columnRef, select } from './ast/build.js';
 import { lower } from './ast/node.js';
 import type { Bridge } from './bridges.js';
@@ -16,7 +17,6 @@ import type { RemoteTable } from './remoteTable.js';
 import { remoteText } from './remoteText.js';
 import { isLocalName, nameKey } from './resolve.js';
 import type { Scratch } from './scratch.js';
-import { quoteName } from './sqlText.js';
 
 /** Names of a statement, by what they mean. */
 export interface NamedTables {

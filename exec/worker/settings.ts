@@ -3,6 +3,7 @@
  * when nobody says GLOBAL: who changes settings has the instance alone, and it is put back after.
  */
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { quoteText } from '../duckdb/sqlText.js';
 
 /**
  * All else is locked: one client must not take another one's memory, or write files through
@@ -18,7 +19,7 @@ const OPEN_SETTINGS = `TimeZone Calendar default_collation default_null_order de
 /** Of a connection only. */
 const OF_CONNECTION = ['schema', 'search_path'];
 
-const listed = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(', ');
+const listed = (names: readonly string[]): string => names.map(quoteText).join(', ');
 
 const READ = `SELECT name, value FROM duckdb_settings() WHERE name IN (${listed(OPEN_SETTINGS)})`;
 
@@ -58,7 +59,7 @@ export function restoreSettings(instance: DuckDBInstance, values: SettingValues)
     for (const [name, value] of await readValues(connection)) {
       const before = values.get(name);
       if (before === undefined || before === value) continue;
-      await connection.run(`SET GLOBAL ${name} = '${before.replaceAll("'", "''")}'`);
+      await connection.run(`SET GLOBAL ${name} = ${quoteText(before)}`);
     }
   });
 }

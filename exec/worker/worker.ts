@@ -5,6 +5,7 @@
 import { type DuckDBConnection, StatementType } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
+import { quoteName } from '../duckdb/sqlText.js';
 import { VERSION_PREFIX } from '../protocol/metadata.js';
 import type { Access, ExecutionHandlers, Fragment, FragmentSink } from '../server/service.js';
 import type { Admission } from './admission.js';
@@ -217,7 +218,7 @@ export class Worker implements ExecutionHandlers {
 async function useCatalog(connection: DuckDBConnection, name: string | undefined): Promise<void> {
   if (name === undefined) return;
   try {
-    await connection.run(`USE "${name.replaceAll('"', '""')}"`);
+    await connection.run(`USE ${quoteName(name)}`);
   } catch (cause) {
     throw new OpenduckError('NOT_FOUND', `there is no database '${name}'`, {
       cause,

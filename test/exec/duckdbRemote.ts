@@ -10,6 +10,7 @@ import {
 } from '@duckdb/node-api';
 import { Encoder } from '../../exec/arrow/encode.js';
 import { typeText } from '../../exec/arrow/typeText.js';
+import { quoteName } from '../../exec/duckdb/sqlText.js';
 import type { RemoteAnswer, RemoteRows, RemoteSource, Transfer } from '../../exec/hybrid/remote.js';
 import { OpenduckError } from '../../proto/errors.js';
 
@@ -86,9 +87,7 @@ export class DuckdbRemote implements RemoteSource {
     connection: DuckDBConnection,
     table: string,
   ): Promise<Transfer> {
-    const columns = names.map(
-      (name, i) => `"${name.replaceAll('"', '""')}" ${typeText(types[i]!)}`,
-    );
+    const columns = names.map((name, i) => `${quoteName(name)} ${typeText(types[i]!)}`);
     await connection.run(`CREATE TEMP TABLE "${table}" (${columns.join(', ')})`);
     const encoder = new Encoder(names, types, {
       batchRows: 65_536,

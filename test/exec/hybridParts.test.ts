@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type DuckDBConnection, DuckDBInstance, VARCHAR } from '@duckdb/node-api';
 import fc from 'fast-check';
+import { tokens } from '../../exec/duckdb/tokens.js';
 import { normalizeJoins } from '../../exec/hybrid/ast/joins.js';
 import { parseAst, printAst } from '../../exec/hybrid/ast/json.js';
 import { type Ast, isSelect } from '../../exec/hybrid/ast/node.js';
@@ -14,7 +15,6 @@ import { sameKeys } from '../../exec/hybrid/plan/semiJoins.js';
 import { comparable } from '../../exec/hybrid/plan/throwing.js';
 import { forwardedSettings } from '../../exec/hybrid/settings.js';
 import { insertParameters, namedTables, parseStatement } from '../../exec/hybrid/statement.js';
-import { tokens } from '../../exec/hybrid/tokens.js';
 import { testSeed } from '../harness/seeds.js';
 
 let instance: DuckDBInstance;
@@ -108,6 +108,9 @@ describe('texts of statements', () => {
       ['SELECT', 'FROM', 'g'],
     );
     assert.deepEqual(namedTables(sql), [{ catalog: '', schema: '', name: 'g' }]);
+    const nested = `/* /* */ FROM a */ SELECT e'\\' FROM b' AS ";" FROM c`;
+    assert.deepEqual(namedTables(nested), [{ catalog: '', schema: '', name: 'c' }]);
+    assert.equal(parseStatement(nested).kind, 'query', 'a name may be a semicolon');
     assert.equal(tokens("'never ended").length > 0, true);
     assert.equal(tokens('$$never ended').length, 1);
   });

@@ -1,4 +1,6 @@
 /** What the parts of the planner share while they rewrite one statement. */
+
+import { quoteName } from '../../duckdb/sqlText.js';
 import {
   type Ast,
   type BaseTable,
@@ -13,7 +15,6 @@ import { type Functions, qualifyFunction } from '../functions.js';
 import type { Local } from '../local.js';
 import type { RemoteTable } from '../remoteTable.js';
 import type { Scratch } from '../scratch.js';
-import { quoteName } from '../sqlText.js';
 import type { Pull } from './pull.js';
 
 /** Parts of the planner that can be switched off; all are on by default. */

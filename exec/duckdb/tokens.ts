@@ -1,6 +1,6 @@
 /**
- * Words of SQL, for the few statements that DuckDB does not serialize: enough to find their parts
- * without ever looking into names, texts or comments.
+ * Words of SQL, for what DuckDB does not tell: enough to find the parts of a text without ever
+ * looking into names, texts or comments.
  */
 
 export interface Token {
@@ -15,9 +15,32 @@ export interface Token {
   readonly depth: number;
 }
 
-const SPACE = /(?:\s+|--[^\n]*|\/\*[\s\S]*?\*\/)*/y;
+const SPACE = /(?:\s+|--[^\n]*)*/y;
+/** Of comments, which nest. */
+const COMMENT_MARK = /\/\*|\*\//g;
 const TOKEN =
-  /"((?:[^"]|"")*)"|([eE]?'(?:[^']|'')*')|\$([A-Za-z_]\w*)?\$|([\p{L}_][\p{L}\p{N}_$]*)|([\s\S])/uy;
+  /"((?:[^"]|"")*)"|([eE]'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*')|\$([A-Za-z_]\w*)?\$|([\p{L}_][\p{L}\p{N}_$]*)|([\s\S])/uy;
+
+/** Where a comment that begins at `at` ends. */
+function commentEnd(sql: string, at: number): number {
+  COMMENT_MARK.lastIndex = at;
+  let depth = 0;
+  for (let mark = COMMENT_MARK.exec(sql); mark !== null; mark = COMMENT_MARK.exec(sql)) {
+    depth += mark[0] === '/*' ? 1 : -1;
+    if (depth === 0) return COMMENT_MARK.lastIndex;
+  }
+  return sql.length;
+}
+
+/** The next place that is neither space nor comment. */
+function spaceEnd(sql: string, from: number): number {
+  for (let at = from; ; at = commentEnd(sql, at)) {
+    SPACE.lastIndex = at;
+    SPACE.exec(sql);
+    at = SPACE.lastIndex;
+    if (!sql.startsWith('/*', at)) return at;
+  }
+}
 
 /** The end of a text between dollars. */
 function dollarEnd(sql: string, tag: string, from: number): number {
@@ -29,10 +52,8 @@ export function tokens(sql: string): Token[] {
   const found: Token[] = [];
   let depth = 0;
   for (let at = 0; at < sql.length; ) {
-    SPACE.lastIndex = at;
-    SPACE.exec(sql);
-    TOKEN.lastIndex = SPACE.lastIndex;
-    const start = SPACE.lastIndex;
+    const start = spaceEnd(sql, at);
+    TOKEN.lastIndex = start;
     const match = TOKEN.exec(sql);
     if (match === null) break;
     at = TOKEN.lastIndex;
@@ -53,4 +74,9 @@ export function tokens(sql: string): Token[] {
     }
   }
   return found;
+}
+
+/** Whether it ends a statement. */
+export function isSemicolon({ kind, value, depth }: Token): boolean {
+  return kind === 'mark' && value === ';' && depth === 0;
 }
