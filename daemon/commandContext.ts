@@ -5,7 +5,12 @@ import { OpenduckError } from '../proto/errors.js';
 import type { Clock, Random } from '../proto/ports.js';
 import { readConfigFile } from './configFile.js';
 import type { SettingSources } from './settingSources.js';
-import { resolveSettings, type Settings } from './settings.js';
+import {
+  type DaemonSettings,
+  resolveDaemonSettings,
+  resolveSettings,
+  type Settings,
+} from './settings.js';
 import { metadataFileOf, STANDARD_INPUT } from './storeSettings.js';
 
 export interface CommandContext {
@@ -40,18 +45,31 @@ async function readMetadataFile(
   }
 }
 
-/** Throws USAGE, UNSUPPORTED, NOT_FOUND (config file). */
-export async function readSettings(context: CommandContext, flags: Flags): Promise<Settings> {
+async function sourcesOf(context: CommandContext, flags: Flags): Promise<SettingSources> {
   const configPath = flags['config'] ?? context.environment['OPENDUCK_CONFIG'];
   const hasConfig = typeof configPath === 'string' && configPath !== '';
-  const sources: SettingSources = {
+  return {
     flags,
     environment: context.environment,
     file: hasConfig ? await readConfigFile(configPath) : undefined,
     user: { id: context.userId, home: homedir() },
     workingDirectory: process.cwd(),
   };
+}
+
+/** Throws USAGE, UNSUPPORTED, NOT_FOUND (config file). */
+export async function readSettings(context: CommandContext, flags: Flags): Promise<Settings> {
+  const sources = await sourcesOf(context, flags);
   return resolveSettings(sources, await readMetadataFile(sources));
+}
+
+/** With those of servers. Throws the same. */
+export async function readDaemonSettings(
+  context: CommandContext,
+  flags: Flags,
+): Promise<DaemonSettings> {
+  const sources = await sourcesOf(context, flags);
+  return resolveDaemonSettings(sources, await readMetadataFile(sources));
 }
 
 /** The value of a positional or flag that yargs has already required to be a text. */

@@ -9,12 +9,12 @@ import { nodeDisk } from '../layers/os/nodeDisk.js';
 import { OpenduckError } from '../proto/errors.js';
 import type { Clock } from '../proto/ports.js';
 import { dataPaths } from './dataDirectory.js';
+import { serverFlags, serverSecrets } from './execution/serverArguments.js';
 import { environmentWithoutSecrets } from './hideSecrets.js';
-import { serverFlags, serverSecrets } from './http/httpSettings.js';
 import { LOG_LIMIT_BYTES } from './logFile.js';
 import { errorOf, type ReadinessMessage, type ReadyMessage } from './readiness.js';
 import type { SecretText } from './secretText.js';
-import type { Settings } from './settings.js';
+import type { DaemonSettings, Settings } from './settings.js';
 import { type MetadataPlace, type ObjectsPlace, STANDARD_INPUT } from './storeSettings.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
@@ -50,7 +50,7 @@ function s3Flags({ s3 }: Settings): string[] {
  * Every setting as a flag: the child must not find other values than its parent. Throws why the
  * file with the URL of the metadata could not be read.
  */
-export function mountArguments(mountpoint: string, settings: Settings): string[] {
+export function mountArguments(mountpoint: string, settings: DaemonSettings): string[] {
   const flags = [
     `--data-dir=${settings.dataDir}`,
     settings.allowOther ? '--allow-other' : '--no-allow-other',
@@ -169,7 +169,7 @@ function spawnDaemon(
 /** Throws what the daemon threw, UNAVAILABLE (it died, or 60 s passed), IO (log file). */
 export async function startInBackground(
   mountpoint: string,
-  settings: Settings,
+  settings: DaemonSettings,
   clock: Clock,
 ): Promise<ReadyMessage> {
   const { metadata, dataDir } = settings;

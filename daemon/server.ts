@@ -26,7 +26,7 @@ import { changeLogLevel, type DaemonLogger } from './logging.js';
 import { checkApart, type PreparedMountpoint, prepareMountpoint } from './mountpoint.js';
 import { openStorage } from './openStorage.js';
 import { addMountRecord, registryDirectory, removeMountRecord } from './registry.js';
-import type { Settings } from './settings.js';
+import type { DaemonSettings, Settings } from './settings.js';
 import {
   createStopRequest,
   limitShutdown,
@@ -44,7 +44,7 @@ import { VERSION } from './version.js';
 
 export interface DaemonOptions {
   readonly context: CommandContext;
-  readonly settings: Settings;
+  readonly settings: DaemonSettings;
   /** As the user gave it, absolute. */
   readonly mountpoint: string;
   readonly logger: DaemonLogger;
@@ -121,7 +121,7 @@ interface Start extends DaemonOptions {
 }
 
 /** Creates the data directory; its name without symbolic links is who we are to the metadata. */
-async function settle(settings: Settings): Promise<Settings> {
+async function settle(settings: DaemonSettings): Promise<DaemonSettings> {
   await nodeDisk.makeDirectory(settings.dataDir);
   return { ...settings, dataDir: await realPath(settings.dataDir) };
 }

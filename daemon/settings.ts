@@ -7,16 +7,10 @@ import { LEASE_TTL_MS } from '../fs/engineOptions.js';
 import { UNDROP_WITHIN_MS } from '../fs/gc/report.js';
 import { OpenduckError } from '../proto/errors.js';
 import {
-  resolveWorkerSettings,
-  WORKER_SETTING_NAMES,
-  type WorkerSettings,
-} from './execution/workerSettings.js';
-import {
-  GATEWAY_SETTING_NAMES,
-  type GatewaySettings,
-  resolveGatewaySettings,
-} from './gateway/gatewaySettings.js';
-import { HTTP_SETTING_NAMES, type HttpSettings, resolveHttpSettings } from './http/httpSettings.js';
+  resolveServerSettings,
+  SERVER_SETTING_NAMES,
+  type ServerSettings,
+} from './execution/serverSettings.js';
 import {
   type ConfigFile,
   durationOf,
@@ -59,10 +53,10 @@ export interface Settings extends StoreSettings {
   readonly undropWithinMs: number;
   /** The worker or gateway that `query`, `cancel` and `status` ask; undefined: the daemon's. */
   readonly endpoint: string | undefined;
-  readonly worker: WorkerSettings;
-  readonly gateway: GatewaySettings;
-  readonly http: HttpSettings;
 }
+
+/** Of whoever serves, or asks servers. */
+export type DaemonSettings = Settings & ServerSettings;
 
 /** Also the keys of the config file and, as OPENDUCK_DATA_DIR and so on, of the environment. */
 export const SETTING_NAMES = [
@@ -79,9 +73,7 @@ export const SETTING_NAMES = [
   'undrop-within',
   'endpoint',
   ...STORE_SETTING_NAMES,
-  ...WORKER_SETTING_NAMES,
-  ...GATEWAY_SETTING_NAMES,
-  ...HTTP_SETTING_NAMES,
+  ...SERVER_SETTING_NAMES,
 ] as const;
 export type SettingName = (typeof SETTING_NAMES)[number];
 
@@ -153,9 +145,14 @@ export function resolveSettings(
     gcIntervalMs: read<number | undefined>('gc-interval', gcIntervalOf, GC_INTERVAL_MS),
     undropWithinMs: read('undrop-within', spanOf, UNDROP_WITHIN_MS),
     endpoint: read<string | undefined>('endpoint', textOf, undefined),
-    worker: resolveWorkerSettings(sources),
-    gateway: resolveGatewaySettings(sources),
-    http: resolveHttpSettings(sources),
     ...resolveStoreSettings(sources, metadataText),
   };
+}
+
+/** As resolveSettings, with those of servers. */
+export function resolveDaemonSettings(
+  sources: SettingSources,
+  metadataText?: string | OpenduckError,
+): DaemonSettings {
+  return { ...resolveSettings(sources, metadataText), ...resolveServerSettings(sources) };
 }

@@ -1,6 +1,6 @@
 /** openduck-fuse gateway */
 import type { Argv, CommandModule } from 'yargs';
-import { type CommandContext, type Flags, readSettings } from '../commandContext.js';
+import { type CommandContext, type Flags, readDaemonSettings } from '../commandContext.js';
 import { runGateway } from '../gateway/runGateway.js';
 import { createLogger } from '../logging.js';
 import { LOG_LEVELS } from '../settings.js';
@@ -30,7 +30,7 @@ function describe(yargs: Argv): Argv {
 
 /** Until a signal ends it. */
 async function gateway(context: CommandContext, flags: Flags): Promise<void> {
-  const settings = await readSettings(context, flags);
+  const settings = await readDaemonSettings(context, flags);
   const logger = createLogger(settings.logLevel, process.stderr.isTTY ? 'pretty' : 'json');
   await runGateway({
     settings,

@@ -2,14 +2,19 @@
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { describeError, errorCode } from '../../proto/errors.js';
-import { type CommandContext, type Flags, readSettings, textFlag } from '../commandContext.js';
+import {
+  type CommandContext,
+  type Flags,
+  readDaemonSettings,
+  textFlag,
+} from '../commandContext.js';
 import { startInBackground } from '../daemonize.js';
 import { dataPaths } from '../dataDirectory.js';
 import { workerOptions } from '../execution/workerOptions.js';
 import { exitCodeOf } from '../exitCodes.js';
 import { httpOptions } from '../http/httpOptions.js';
 import { failedMessage, hasParent, tellParent } from '../readiness.js';
-import { ACKS, LOG_LEVELS, type Settings } from '../settings.js';
+import { ACKS, type DaemonSettings, LOG_LEVELS, type Settings } from '../settings.js';
 import { storeOptions } from '../storeOptions.js';
 
 function describe(yargs: Argv): Argv {
@@ -99,7 +104,7 @@ function report(
 async function runInForeground(
   context: CommandContext,
   mountpoint: string,
-  settings: Settings,
+  settings: DaemonSettings,
 ): Promise<number> {
   const { createLogger } = await import('../logging.js');
   const logger = createLogger(settings.logLevel, process.stderr.isTTY ? 'pretty' : 'json');
@@ -139,7 +144,7 @@ async function runInForeground(
 }
 
 async function mount(context: CommandContext, flags: Flags): Promise<void> {
-  const settings = await readSettings(context, flags);
+  const settings = await readDaemonSettings(context, flags);
   const mountpoint = resolve(textFlag(flags, 'mountpoint'));
   if (flags['foreground'] === true) {
     process.exit(await runInForeground(context, mountpoint, settings));

@@ -8,7 +8,7 @@ import {
   type CommandContext,
   type Flags,
   optionalTextFlag,
-  readSettings,
+  readDaemonSettings,
 } from '../commandContext.js';
 import { supervisedWorker } from '../execution/supervisedWorker.js';
 import { workerConfig } from '../execution/workerConfig.js';
@@ -52,7 +52,7 @@ async function mountpointOf(flags: Flags): Promise<string | undefined> {
 /** Until a signal ends it. */
 async function worker(context: CommandContext, flags: Flags): Promise<void> {
   const { listen, ...others } = flags;
-  const settings = await readSettings(
+  const settings = await readDaemonSettings(
     context,
     listen === undefined ? others : { ...others, worker: listen },
   );
@@ -67,7 +67,7 @@ async function worker(context: CommandContext, flags: Flags): Promise<void> {
   const logger = createLogger(logLevel, process.stderr.isTTY ? 'pretty' : 'json');
   const base = optionalTextFlag(flags, 'work-dir') ?? join(settings.dataDir, 'workers');
   const workDirectory = resolve(base, String(process.pid));
-  const config = await workerConfig(settings.worker, { mountpoint, workDirectory, logLevel });
+  const config = await workerConfig(settings, { mountpoint, workDirectory, logLevel });
   forgetSecrets();
   await nodeDisk.makeDirectory(workDirectory);
   const stop = createStopRequest(logger);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { nodeDisk } from '../../layers/os/nodeDisk.js';
 import { describeError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
-import type { Settings } from '../settings.js';
+import type { DaemonSettings } from '../settings.js';
 import { type SupervisedWorker, supervisedWorker } from './supervisedWorker.js';
 import { workerConfig } from './workerConfig.js';
 
@@ -30,14 +30,14 @@ export class MountedWorker {
 
   /** undefined when the settings ask for none. Throws what its start throws, and USAGE. */
   static async start(
-    settings: Settings,
+    settings: DaemonSettings,
     mountpoint: string,
     ports: { readonly clock: Clock; readonly logger: Logger },
   ): Promise<MountedWorker | undefined> {
     if (settings.worker.listen === undefined) return undefined;
     const workDirectory = join(settings.dataDir, WORK_DIRECTORY);
     const { logLevel } = settings;
-    const config = await workerConfig(settings.worker, { mountpoint, workDirectory, logLevel });
+    const config = await workerConfig(settings, { mountpoint, workDirectory, logLevel });
     await nodeDisk.removeTree(workDirectory); // what a killed one left
     await nodeDisk.makeDirectory(workDirectory);
     const worker = new MountedWorker(supervisedWorker(config, ports), ports.logger);

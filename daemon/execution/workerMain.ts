@@ -1,9 +1,8 @@
 /** A program of its own: the worker. See childProgram.ts for how it is started and ended. */
 import { fileURLToPath } from 'node:url';
 import { credentials } from '@grpc/grpc-js';
+import { endpointText } from '../../exec/protocol/endpoint.js';
 import type { WorkerRegistration } from '../../exec/protocol/execution.js';
-import { authorizeEverybody, authorizeGrants, authorizeToken } from '../../exec/security/access.js';
-import { parseGrants } from '../../exec/security/grantsFile.js';
 import { channelCredentials } from '../../exec/security/tls.js';
 import { ExecutionServer } from '../../exec/server/executionServer.js';
 import { Admission } from '../../exec/worker/admission.js';
@@ -16,11 +15,11 @@ import { OPEN_DATABASES } from '../../exec/worker/writer.js';
 import { type StartWriter, WriterLink } from '../../exec/worker/writerLink.js';
 import { type Logger, systemClock, systemRandom, uuidV7 } from '../../proto/ports.js';
 import { createLogger } from '../logging.js';
+import { authorizeOf } from './accessConfig.js';
 import { runChild, type StartedProgram } from './childMain.js';
 import { startChild } from './childProgram.js';
 import { mountedDatabases } from './mountedDatabases.js';
 import type { WorkerConfig, WorkerReady } from './workerConfig.js';
-import { hostText } from './workerSettings.js';
 import type { WriterConfig } from './writerMain.js';
 
 const WRITER_PROGRAM = fileURLToPath(new URL('./writerMain.js', import.meta.url));
@@ -68,12 +67,6 @@ function writerOf(config: WorkerConfig, logger: Logger): WriterLink | undefined 
   return new WriterLink(start);
 }
 
-function authorizeOf({ token, grants }: WorkerConfig) {
-  if (token !== undefined) return authorizeToken(token);
-  if (grants === undefined) return authorizeEverybody();
-  return authorizeGrants(parseGrants(grants.text, grants.origin));
-}
-
 function registrationOf(
   config: WorkerConfig,
   id: string,
@@ -114,7 +107,8 @@ async function tryInitSql(settings: InstanceSettings): Promise<void> {
 
 async function start(config: WorkerConfig): Promise<StartedProgram> {
   const logger = createLogger(config.logLevel, 'json');
-  const { mountpoint, maxConcurrency, maxQueue, tls } = config;
+  const { mountpoint, maxConcurrency, maxQueue } = config;
+  const { tls } = config.access;
   const source = mountpoint === undefined ? NO_DATABASES : mountedDatabases(mountpoint);
   const settings = instanceSettings(config);
   await tryInitSql(settings);
@@ -139,14 +133,13 @@ async function start(config: WorkerConfig): Promise<StartedProgram> {
   const server = await ExecutionServer.start({
     listen: config.listen,
     handlers: worker,
-    authorize: authorizeOf(config),
+    authorize: authorizeOf(config.access),
     tls,
     logger,
     clock: systemClock,
   });
   const listen = server.address as WorkerReady['listen'];
-  const scheme = tls === undefined ? 'http' : 'https';
-  const ready = { endpoint: `${scheme}://${hostText(listen.host)}:${listen.port}`, listen };
+  const ready = { endpoint: endpointText({ ...listen, secure: tls !== undefined }), listen };
   logger.info({ endpoint: ready.endpoint, worker: id }, 'the worker serves');
   const registration = registrationOf(config, id, source, ready, logger);
   void registration?.run();

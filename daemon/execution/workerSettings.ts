@@ -1,7 +1,7 @@
 /** The settings of a worker, for `mount --worker` and `worker` alike. */
 import { availableParallelism, totalmem } from 'node:os';
-import { OpenduckError } from '../../proto/errors.js';
-import { SecretText } from '../secretText.js';
+import { DEFAULT_PORT, type HostPort } from '../../exec/protocol/endpoint.js';
+import type { SecretText } from '../secretText.js';
 import {
   findSetting,
   pathOf,
@@ -12,22 +12,11 @@ import {
   truthOf,
   usage,
 } from '../settingSources.js';
-
-export interface HostPort {
-  readonly host: string;
-  /** 0: the system chooses. */
-  readonly port: number;
-}
+import { secretOf } from './accessSettings.js';
 
 export interface WorkerSettings {
   /** undefined: `mount` starts no worker. */
   readonly listen: HostPort | undefined;
-  readonly token: SecretText | undefined;
-  /** Absolute path of a grants file. */
-  readonly tokensFile: string | undefined;
-  readonly tlsCertificate: string | undefined;
-  readonly tlsKey: string | undefined;
-  readonly tlsClientCa: string | undefined;
   readonly initSqlFile: string | undefined;
   readonly externalAccess: boolean;
   /** Executions at a time. */
@@ -52,11 +41,6 @@ export interface WorkerSettings {
 
 export const WORKER_SETTING_NAMES = [
   'worker',
-  'token',
-  'tokens',
-  'tls-cert',
-  'tls-key',
-  'tls-client-ca',
   'init-sql',
   'external-access',
   'max-concurrency',
@@ -73,9 +57,7 @@ export const WORKER_SETTING_NAMES = [
 ] as const;
 export type WorkerSettingName = (typeof WORKER_SETTING_NAMES)[number];
 
-export const DEFAULT_LISTEN: HostPort = { host: '127.0.0.1', port: 7878 };
-/** As it stands before `:PORT`. */
-export const hostText = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+export const DEFAULT_LISTEN: HostPort = { host: '127.0.0.1', port: DEFAULT_PORT };
 
 const DEFAULT_CONCURRENCY = 8;
 const DEFAULT_QUEUE = 64;
@@ -130,8 +112,6 @@ function gatewayOf(setting: RawSetting): string {
   throw usage(setting, `'${text}' is no endpoint`, 'Write http://HOST:PORT or https://HOST:PORT.');
 }
 
-export const secretOf = (setting: RawSetting): SecretText => new SecretText(textOf(setting));
-
 /** Half of what this machine or container has. */
 function defaultMemory(): number {
   const constrained = process.constrainedMemory?.() ?? 0;
@@ -143,18 +123,11 @@ function defaultMemory(): number {
 export function resolveWorkerSettings(sources: SettingSources): WorkerSettings {
   function read<T>(name: WorkerSettingName, convert: (raw: RawSetting) => T): T | undefined {
     const raw = findSetting(sources, name);
-    // `snapshot diff` has a switch of the same name.
-    if (name === 'tables' && typeof raw?.value === 'boolean') return undefined;
     return raw === undefined ? undefined : convert(raw);
   }
   const initSqlFile = read('init-sql', pathOf);
-  const settings: WorkerSettings = {
+  return {
     listen: read('worker', listenOf),
-    token: read('token', secretOf),
-    tokensFile: read('tokens', pathOf),
-    tlsCertificate: read('tls-cert', pathOf),
-    tlsKey: read('tls-key', pathOf),
-    tlsClientCa: read('tls-client-ca', pathOf),
     initSqlFile,
     externalAccess: read('external-access', truthOf) ?? initSqlFile !== undefined,
     maxConcurrency: read('max-concurrency', countOf(1, MOST_EXECUTIONS)) ?? DEFAULT_CONCURRENCY,
@@ -169,21 +142,4 @@ export function resolveWorkerSettings(sources: SettingSources): WorkerSettings {
     tables: read('tables', listOf) ?? [],
     computeContext: read('compute-context', textOf) ?? '',
   };
-  checkTogether(settings);
-  return settings;
-}
-
-function checkTogether(settings: WorkerSettings): void {
-  const { token, tokensFile, tlsCertificate, tlsKey, tlsClientCa } = settings;
-  if (token !== undefined && tokensFile !== undefined) {
-    throw new OpenduckError('USAGE', '--token and --tokens were both given', {
-      hint: 'One token may do everything; a file of tokens says what each may do.',
-    });
-  }
-  if ((tlsCertificate === undefined) !== (tlsKey === undefined)) {
-    throw new OpenduckError('USAGE', '--tls-cert and --tls-key belong together');
-  }
-  if (tlsClientCa !== undefined && tlsCertificate === undefined) {
-    throw new OpenduckError('USAGE', '--tls-client-ca needs --tls-cert and --tls-key');
-  }
 }

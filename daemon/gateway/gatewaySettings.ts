@@ -1,15 +1,11 @@
 /**
- * The settings of a gateway that a worker does not have. Tokens and TLS for clients are the same as
- * a worker's: see execution/workerSettings.ts.
+ * The settings of a gateway. Tokens and TLS for clients: execution/accessSettings.ts.
  */
+
+import type { HostPort } from '../../exec/protocol/endpoint.js';
 import { OpenduckError } from '../../proto/errors.js';
-import {
-  countOf,
-  type HostPort,
-  listenOf,
-  MOST_QUEUED,
-  secretOf,
-} from '../execution/workerSettings.js';
+import { secretOf } from '../execution/accessSettings.js';
+import { countOf, listenOf, MOST_QUEUED } from '../execution/workerSettings.js';
 import type { SecretText } from '../secretText.js';
 import {
   durationOf,
@@ -33,7 +29,7 @@ export interface GatewaySettings {
   readonly drainMs: number;
 }
 
-/** `token`, `tokens`, `tls-…` and `max-queue` are a worker's too. */
+/** `max-queue` is a worker's too. */
 export const GATEWAY_SETTING_NAMES = [
   'listen',
   'worker-token',

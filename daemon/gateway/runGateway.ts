@@ -1,27 +1,19 @@
 /** The life of a gateway's process: files, server, wait, drain. */
 import { Gateway } from '../../exec/gateway/gateway.js';
-import {
-  type Authorize,
-  authorizeEverybody,
-  authorizeGrants,
-  authorizeToken,
-} from '../../exec/security/access.js';
-import { requireToken } from '../../exec/security/exposure.js';
-import { parseGrants } from '../../exec/security/grantsFile.js';
 import { type ClientTls, channelCredentials } from '../../exec/security/tls.js';
 import { describeAddress } from '../../exec/server/connections.js';
 import { ExecutionServer } from '../../exec/server/executionServer.js';
 import type { Clock, Logger } from '../../proto/ports.js';
-import { fileOf, tlsOf } from '../execution/workerConfig.js';
+import { accessConfig, authorizeOf, fileOf } from '../execution/accessConfig.js';
 import { EXIT_FAILURE } from '../exitCodes.js';
 import { forgetSecrets } from '../hideSecrets.js';
-import type { Settings } from '../settings.js';
+import type { DaemonSettings } from '../settings.js';
 import { createStopRequest, stopOnSignals } from '../stopRequest.js';
 import { VERSION } from '../version.js';
 import type { GatewaySettings } from './gatewaySettings.js';
 
 export interface GatewayRun {
-  readonly settings: Settings;
+  readonly settings: DaemonSettings;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Called once, when clients and workers can connect. */
@@ -30,14 +22,6 @@ export interface GatewayRun {
 
 /** Beyond the time for draining, for the rest. */
 const SHUTDOWN_SLACK_MS = 15_000;
-
-async function authorizeOf({ worker, gateway }: Settings): Promise<Authorize> {
-  const grants = await fileOf(worker.tokensFile, '--tokens');
-  const token = worker.token?.reveal();
-  requireToken(gateway.listen.host, grants !== undefined || token !== undefined);
-  if (grants !== undefined) return authorizeGrants(parseGrants(grants.text, grants.origin));
-  return token === undefined ? authorizeEverybody() : authorizeToken(token);
-}
 
 async function workerTlsOf(settings: GatewaySettings): Promise<ClientTls> {
   const tls = {
@@ -50,9 +34,8 @@ async function workerTlsOf(settings: GatewaySettings): Promise<ClientTls> {
 }
 
 async function start({ settings, clock, logger }: GatewayRun) {
-  const authorize = await authorizeOf(settings);
-  const tls = await tlsOf(settings.worker);
   const { listen, maxQueue, workerToken } = settings.gateway;
+  const access = await accessConfig(settings.access, listen.host);
   const gateway = new Gateway({
     workerToken: workerToken?.reveal(),
     workerTls: await workerTlsOf(settings.gateway),
@@ -64,12 +47,12 @@ async function start({ settings, clock, logger }: GatewayRun) {
   const server = await ExecutionServer.start({
     listen,
     handlers: gateway,
-    authorize,
-    tls,
+    authorize: authorizeOf(access),
+    tls: access.tls,
     logger,
     clock,
   });
-  const scheme = tls === undefined ? 'http' : 'https';
+  const scheme = access.tls === undefined ? 'http' : 'https';
   return { gateway, server, endpoint: `${scheme}://${describeAddress(server.address)}` };
 }
 

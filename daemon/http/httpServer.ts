@@ -9,10 +9,10 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { endpointText, type HostPort, hostAndPort } from '../../exec/protocol/endpoint.js';
 import type { ServerTls } from '../../exec/security/tls.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
-import { type HostPort, hostText } from '../execution/workerSettings.js';
 
 const MOST_CONNECTIONS = 2048;
 /** With so many, those that wait for nothing make room. */
@@ -60,16 +60,16 @@ function create(tls: ServerTls | undefined, listener: RequestListener): Server {
   );
 }
 
-function listen(server: Server, { host, port }: HostPort): Promise<void> {
+function listen(server: Server, where: HostPort): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const isTaken = cause.code === 'EADDRINUSE';
-      const what = `cannot listen for HTTP on ${hostText(host)}:${port}`;
+      const what = `cannot listen for HTTP on ${hostAndPort(where)}`;
       const hint = isTaken ? 'Another program uses the port: choose another with --http=PORT.' : '';
       const details = { cause, ...(isTaken && { hint }) };
       reject(new OpenduckError(isTaken ? 'BUSY' : 'IO', what, details));
     });
-    server.listen({ host, port, backlog: 1024 }, resolve);
+    server.listen({ ...where, backlog: 1024 }, resolve);
   });
 }
 
@@ -96,9 +96,8 @@ export async function startHttpServer(
   server.timeout = STALLED_MS;
   await listen(server, where.listen);
   const { port } = server.address() as AddressInfo;
-  const scheme = where.tls === undefined ? 'http' : 'https';
   return {
-    endpoint: `${scheme}://${hostText(where.listen.host)}:${port}`,
+    endpoint: endpointText({ host: where.listen.host, port, secure: where.tls !== undefined }),
     get connections() {
       return sockets.size;
     },

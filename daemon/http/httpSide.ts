@@ -1,19 +1,24 @@
 /** The HTTP side of a mount: what it serves, to whom, and how it starts and ends. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { EVERY_DATABASE } from '../../exec/security/access.js';
+import { type Authorize, EVERY_DATABASE } from '../../exec/security/access.js';
 import { isLoopback } from '../../exec/security/exposure.js';
 import type { Access } from '../../exec/server/service.js';
 import type { Engine } from '../../fs/engine.js';
 import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
+import {
+  type AccessConfig,
+  accessConfig,
+  authorizeOf,
+  isGuarded,
+} from '../execution/accessConfig.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
-import type { Settings } from '../settings.js';
+import type { ServerSettings } from '../execution/serverSettings.js';
 import { type Exchange, sendError, sendText, statusOf } from './answers.js';
 import { DatabaseFiles } from './databaseFiles.js';
 import { isDatabasePath } from './databasePath.js';
 import { CONTENT_TYPE } from './exposition.js';
-import { type HttpConfig, httpConfig } from './httpConfig.js';
 import { type HttpServer, startHttpServer } from './httpServer.js';
 import { type HttpState, HttpStats } from './httpStats.js';
 import { MetricsSource } from './metricsSource.js';
@@ -35,7 +40,8 @@ const MOST_WAITING = 4096;
 const LONGEST_WAIT_MS = 20_000;
 
 export class HttpSide {
-  readonly #config: HttpConfig;
+  readonly #isGuarded: boolean;
+  readonly #authorize: Authorize;
   readonly #ports: HttpPorts;
   readonly #slots: Slots;
   readonly #files: DatabaseFiles;
@@ -43,8 +49,9 @@ export class HttpSide {
   readonly #metrics: MetricsSource;
   #server: HttpServer | undefined;
 
-  private constructor(config: HttpConfig, ports: HttpPorts) {
-    this.#config = config;
+  private constructor(access: AccessConfig, ports: HttpPorts) {
+    this.#isGuarded = isGuarded(access);
+    this.#authorize = authorizeOf(access);
     this.#ports = ports;
     this.#slots = new Slots(ports.clock, {
       running: MOST_ANSWERS,
@@ -57,15 +64,16 @@ export class HttpSide {
 
   /** undefined when the settings ask for none. Throws USAGE, BUSY, IO. */
   static async start(
-    settings: Pick<Settings, 'worker' | 'http'>,
+    settings: Pick<ServerSettings, 'access' | 'http'>,
     ports: HttpPorts,
   ): Promise<HttpSide | undefined> {
-    const config = await httpConfig(settings);
-    if (config === undefined) return undefined;
-    const side = new HttpSide(config, ports);
+    const { listen } = settings.http;
+    if (listen === undefined) return undefined;
+    const access = await accessConfig(settings.access, listen.host);
+    const side = new HttpSide(access, ports);
     const answer = (request: IncomingMessage, response: ServerResponse) =>
       side.#answer({ request, response });
-    side.#server = await startHttpServer(config, answer, ports.clock);
+    side.#server = await startHttpServer({ listen, tls: access.tls }, answer, ports.clock);
     ports.logger.info({ endpoint: side.endpoint }, 'databases are served over HTTP');
     return side;
   }
@@ -128,7 +136,7 @@ export class HttpSide {
    * shows can reach it under a name of its own, but only under such a name.
    */
   #requireOwnHost({ headers }: IncomingMessage): void {
-    if (this.#config.isGuarded) return;
+    if (this.#isGuarded) return;
     const host = (headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
     if (headers.host === undefined || isLoopback(host)) return;
     throw new OpenduckError('NOT_PERMITTED', 'without a token, only localhost is served');
@@ -137,7 +145,7 @@ export class HttpSide {
   /** Throws UNAUTHENTICATED. */
   #accessOf({ headers }: IncomingMessage): Access {
     const token = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? '';
-    const access = this.#config.authorize(token);
+    const access = this.#authorize(token);
     if (access !== undefined) return access;
     const what = token === '' ? 'a token is needed' : 'the token is not valid';
     throw new OpenduckError('UNAUTHENTICATED', what, {

@@ -11,10 +11,10 @@ import {
   type CommandContext,
   type Flags,
   optionalTextFlag,
-  readSettings,
+  readDaemonSettings,
 } from '../commandContext.js';
 import { connectToDaemon } from '../session.js';
-import type { Settings } from '../settings.js';
+import type { DaemonSettings } from '../settings.js';
 
 export interface ServerAddress {
   /** An openduck: URL or an endpoint. */
@@ -71,8 +71,8 @@ export interface LocalDaemon {
 }
 
 /** Throws UNAVAILABLE when none runs. */
-async function askDaemon(context: CommandContext, settings: Settings): Promise<LocalDaemon> {
-  const { dataDir, worker } = settings;
+async function askDaemon(context: CommandContext, settings: DaemonSettings): Promise<LocalDaemon> {
+  const { dataDir, access } = settings;
   const daemon = await connectToDaemon(context, dataDir);
   if (daemon === undefined) {
     throw new OpenduckError('UNAVAILABLE', `no daemon runs on ${dataDir}`, { hint: WAYS });
@@ -81,7 +81,7 @@ async function askDaemon(context: CommandContext, settings: Settings): Promise<L
     const status = await daemon.status();
     return {
       endpoint: status.worker?.endpoint || undefined,
-      token: worker.token?.reveal(),
+      token: access.token?.reveal(),
       mountpoint: status.mountpoint,
       databases: status.databases.map(({ name }) => name),
       dataDir,
@@ -126,9 +126,9 @@ export async function whomToAsk(
 ): Promise<ServerAddress | LocalDaemon> {
   const named = optionalTextFlag(flags, 'endpoint') ?? context.environment['OPENDUCK_ENDPOINT'];
   if (named !== undefined && named !== '') return addressOf(context, flags, named, undefined);
-  const settings = await readSettings(context, flags);
-  const { endpoint, worker } = settings;
-  if (endpoint !== undefined) return addressOf(context, flags, endpoint, worker.token?.reveal());
+  const settings = await readDaemonSettings(context, flags);
+  const { endpoint, access } = settings;
+  if (endpoint !== undefined) return addressOf(context, flags, endpoint, access.token?.reveal());
   const daemon = await askDaemon(context, settings);
   if (daemon.endpoint === undefined) return daemon;
   return addressOf(context, flags, daemon.endpoint, daemon.token);

@@ -3,13 +3,8 @@ import { OpenduckError } from '../../proto/errors.js';
 import { type Clock, type Random, systemClock, systemRandom } from '../../proto/ports.js';
 import type { Parameters, ParameterTypes } from '../arrow/parameters.js';
 import type { BridgeReport } from '../hybrid/report.js';
-import {
-  type Endpoint,
-  isOpenduckUrl,
-  parseEndpoint,
-  parseOpenduckUrl,
-  type Target,
-} from './address.js';
+import { type Endpoint, parseEndpoint } from '../protocol/endpoint.js';
+import { isOpenduckUrl, parseOpenduckUrl, type Target } from './address.js';
 import type { TlsOptions } from './transport.js';
 
 export interface ConnectOptions {

@@ -13,6 +13,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { cancelled } from '../aborting.js';
 import { decodeChunk } from '../protocol/chunks.js';
+import { type Endpoint, endpointText, hostAndPort } from '../protocol/endpoint.js';
 import {
   EXECUTION_SERVICE,
   type ExecuteFragmentRequest,
@@ -20,7 +21,6 @@ import {
 } from '../protocol/execution.js';
 import { type FragmentOptions, fragmentMetadata } from '../protocol/fragmentOptions.js';
 import { FLOW_WINDOW_BYTES, MAX_MESSAGE_BYTES, VERSION } from '../protocol/metadata.js';
-import { type Endpoint, endpointText, hostAndPort } from './address.js';
 import { executionError } from './errors.js';
 
 /** PEM. */

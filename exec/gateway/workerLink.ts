@@ -10,7 +10,7 @@ import {
 import type { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { orAborted } from '../aborting.js';
-import { hostAndPort, parseEndpoint } from '../client/address.js';
+import { hostAndPort, parseEndpoint } from '../protocol/endpoint.js';
 import type { ExecuteFragmentRequest } from '../protocol/execution.js';
 import { FLOW_WINDOW_BYTES, MAX_MESSAGE_BYTES, NOT_STARTED } from '../protocol/metadata.js';
 import { type ClientTls, channelCredentials } from '../security/tls.js';

@@ -6,10 +6,11 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import type { ConnectionInfo } from '@grpc/grpc-js/build/src/server-interceptors.js';
 import { type ErrorCode, OpenduckError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
+import { type HostPort, hostAndPort } from '../protocol/endpoint.js';
 import type { ServerLimits } from './limits.js';
 
 export type ListenAddress =
-  | { readonly host: string; readonly port: number }
+  | HostPort
   /** A Unix socket; whoever may open it is trusted with connections. */
   | { readonly path: string };
 
@@ -44,8 +45,7 @@ const LISTEN_CODES: Readonly<Record<string, ErrorCode>> = {
 
 export function describeAddress(address: ListenAddress): string {
   if ('path' in address) return address.path;
-  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-  return `${host}:${address.port}`;
+  return hostAndPort(address);
 }
 
 function listen(server: NetServer, address: ListenAddress): Promise<ListenAddress> {

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { resolveWorkerSettings } from '../../daemon/execution/workerSettings.js';
+import { accessConfig, authorizeOf, isGuarded } from '../../daemon/execution/accessConfig.js';
+import { serverFlags, serverSecrets } from '../../daemon/execution/serverArguments.js';
+import { resolveServerSettings } from '../../daemon/execution/serverSettings.js';
 import { rangeOf } from '../../daemon/http/byteRange.js';
 import { rangeCounts, verdictOf } from '../../daemon/http/conditions.js';
 import { fixedPath, parseDatabasePath } from '../../daemon/http/databasePath.js';
-import { httpConfig } from '../../daemon/http/httpConfig.js';
-import { resolveHttpSettings, serverFlags, serverSecrets } from '../../daemon/http/httpSettings.js';
+import { type HttpPorts, HttpSide } from '../../daemon/http/httpSide.js';
 import { Slots } from '../../daemon/http/slots.js';
 import { ManualClock } from '../fs/manualClock.js';
 import { seededRandom, testSeed } from '../harness/seeds.js';
@@ -128,18 +129,14 @@ test('slots: so many run, so many wait, and not for ever', async () => {
   (await slots.take())();
 });
 
-const sourcesOf = (flags: Record<string, unknown>) => ({
-  flags,
-  environment: {},
-  file: undefined,
-  user: { id: 0, home: '/root' },
-  workingDirectory: '/',
-});
-
-const settingsOf = (flags: Record<string, unknown>) => ({
-  worker: resolveWorkerSettings(sourcesOf(flags)),
-  http: resolveHttpSettings(sourcesOf(flags)),
-});
+const settingsOf = (flags: Record<string, unknown>) =>
+  resolveServerSettings({
+    flags,
+    environment: {},
+    file: undefined,
+    user: { id: 0, home: '/root' },
+    workingDirectory: '/',
+  });
 
 test('settings: where it listens, and what a daemon in the background is told', async () => {
   assert.equal(settingsOf({}).http.listen, undefined);
@@ -159,16 +156,19 @@ test('settings: where it listens, and what a daemon in the background is told', 
     assert.equal(both.filter((other) => other === flag).length, 1, flag);
   }
 
-  assert.equal(await httpConfig(settingsOf({})), undefined);
-  await assert.rejects(httpConfig(settingsOf({ http: '0.0.0.0:9' })), {
+  const noPorts = {} as HttpPorts; // nothing is listened on, so none is asked
+  assert.equal(await HttpSide.start(settingsOf({}), noPorts), undefined);
+  const accessOf = async (flags: Record<string, unknown>) => {
+    const { access, http } = settingsOf(flags);
+    return accessConfig(access, http.listen!.host);
+  };
+  await assert.rejects(accessOf({ http: '0.0.0.0:9' }), {
     code: 'USAGE',
     message: /without a token/,
   });
-  const config = await httpConfig(settingsOf({ http: '0.0.0.0:9', token: 'secret' }));
-  assert.equal(config?.isGuarded, true);
-  assert.equal(config?.authorize('secret')?.mayRead('any'), true);
-  assert.equal(config?.authorize('other'), undefined);
-  await assert.rejects(httpConfig(settingsOf({ http: '', tokens: '/nix.toml' })), {
-    code: 'USAGE',
-  });
+  const config = await accessOf({ http: '0.0.0.0:9', token: 'secret' });
+  assert.equal(isGuarded(config), true);
+  assert.equal(authorizeOf(config)('secret')?.mayRead('any'), true);
+  assert.equal(authorizeOf(config)('other'), undefined);
+  await assert.rejects(accessOf({ http: '', tokens: '/nix.toml' }), { code: 'USAGE' });
 });

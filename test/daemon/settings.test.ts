@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { mountArguments } from '../../daemon/daemonize.js';
-import { workerSecrets } from '../../daemon/execution/workerArguments.js';
+import { serverSecrets } from '../../daemon/execution/serverArguments.js';
 import { hasPassword, isSamePlace, withoutPassword } from '../../daemon/postgresUrl.js';
 import { SecretText } from '../../daemon/secretText.js';
 import type { SettingSources } from '../../daemon/settingSources.js';
-import { resolveSettings } from '../../daemon/settings.js';
+import { resolveDaemonSettings, resolveSettings } from '../../daemon/settings.js';
 import { metadataFileOf } from '../../daemon/storeSettings.js';
 import { OpenduckError } from '../../proto/errors.js';
 
@@ -123,7 +123,7 @@ test('the URL of the metadata: flag, variable, config file, or the content of a 
 test('a file that cannot be read matters only to who needs the metadata', () => {
   const error = new OpenduckError('NOT_PERMITTED', 'no');
   const sources = { ...NOBODY, flags: { 'metadata-file': '/root/duck.url' } };
-  const settings = resolveSettings(sources, error);
+  const settings = resolveDaemonSettings(sources, error);
   assert.deepEqual(settings.metadata, { kind: 'unreadable', error });
   assert.throws(() => mountArguments('/m', settings), error);
 });
@@ -132,11 +132,11 @@ test('no error, text or list of arguments shows a password', () => {
   const wrong = ['postgers://ada:hidden@h/d', 'ada:hidden@h/d', 'postgres://ada:hid@den@h/d'];
   for (const metadata of wrong) {
     assert.throws(
-      () => resolveSettings({ ...NOBODY, flags: { metadata } }),
+      () => resolveDaemonSettings({ ...NOBODY, flags: { metadata } }),
       (error) => !/hid/.test(inspect(error, { depth: 9 })),
     );
   }
-  const settings = resolveSettings({ ...NOBODY, flags: { metadata: URL_WITH_PASSWORD } });
+  const settings = resolveDaemonSettings({ ...NOBODY, flags: { metadata: URL_WITH_PASSWORD } });
   for (const text of [JSON.stringify(settings), inspect(settings, { depth: 9 })]) {
     assert.doesNotMatch(text, /pa%40ss/);
   }
@@ -188,7 +188,7 @@ test('the background daemon gets every setting as a flag', () => {
     'lease-ttl': '5s',
     'log-level': 'debug',
   };
-  const settings = resolveSettings({ ...NOBODY, flags });
+  const settings = resolveDaemonSettings({ ...NOBODY, flags });
   assert.deepEqual(mountArguments('/m', settings), [
     'mount',
     '/m',
@@ -209,13 +209,13 @@ test('the background daemon gets every setting as a flag', () => {
 });
 
 /** What the flags of a background daemon and its environment mean there. */
-function settingsThere(settings: ReturnType<typeof resolveSettings>) {
+function settingsThere(settings: ReturnType<typeof resolveDaemonSettings>) {
   const flags: Record<string, unknown> = {};
   for (const word of mountArguments('/m', settings).slice(3)) {
     const [, no, name, , value] = /^--(no-)?([a-z0-9-]+?)(=(.*))?$/s.exec(word)!;
     flags[name!] = value ?? no === undefined;
   }
-  return resolveSettings({ ...NOBODY, flags, environment: workerSecrets(settings.worker) });
+  return resolveDaemonSettings({ ...NOBODY, flags, environment: serverSecrets(settings) });
 }
 
 test('no setting gets lost on its way to the background daemon', () => {
@@ -242,15 +242,15 @@ test('no setting gets lost on its way to the background daemon', () => {
     tables: ['t', 'u'],
     'compute-context': 'lake',
   };
-  const settings = resolveSettings({ ...NOBODY, flags });
+  const settings = resolveDaemonSettings({ ...NOBODY, flags });
   assert.deepEqual(settingsThere(settings), settings);
-  const { worker } = settingsThere(settings);
+  const { access, worker } = settingsThere(settings);
   assert.deepEqual(
-    [worker.token?.reveal(), worker.gatewayToken?.reveal()],
+    [access.token?.reveal(), worker.gatewayToken?.reveal()],
     ['hidden-token', 'other-token'],
   );
   assert.doesNotMatch(mountArguments('/m', settings).join(' '), /hidden-token|other-token/);
-  const none = resolveSettings({ ...NOBODY, flags: { 'data-dir': '/d' } });
+  const none = resolveDaemonSettings({ ...NOBODY, flags: { 'data-dir': '/d' } });
   assert.deepEqual(settingsThere(none), none);
 });
 
@@ -263,7 +263,7 @@ test('the background daemon finds the same S3 store', () => {
     's3-sse': 'aws:kms:key/1',
     's3-ca': 'ca.pem',
   };
-  const settings = resolveSettings({ ...NOBODY, flags });
+  const settings = resolveDaemonSettings({ ...NOBODY, flags });
   const expected = [
     '--objects=s3://bucket/some/prefix',
     '--s3-endpoint=https://s3.example:9000',

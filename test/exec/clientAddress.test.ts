@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { endpointText, parseEndpoint, parseOpenduckUrl } from '../../exec/client/address.js';
+import { parseOpenduckUrl } from '../../exec/client/address.js';
 import { sessionSettings } from '../../exec/client/options.js';
 import { isPlainRead } from '../../exec/client/readOnly.js';
+import { endpointText, parseEndpoint } from '../../exec/protocol/endpoint.js';
 
 const usage = { code: 'USAGE' };
 

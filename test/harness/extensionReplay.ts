@@ -8,8 +8,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { type DataType, RecordBatchReader, type Schema, Type } from 'apache-arrow';
-import { parseEndpoint } from '../../exec/client/address.js';
 import { decodeChunk } from '../../exec/protocol/chunks.js';
+import { parseEndpoint } from '../../exec/protocol/endpoint.js';
 import { EXECUTION_SERVICE } from '../../exec/protocol/execution.js';
 
 const DEADLINE_MS = 30_000;
