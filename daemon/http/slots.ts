@@ -1,73 +1,41 @@
 /** Bounds how many answers are under way; the others wait their turn, for a while. */
+import { Admission, type AdmissionLimits } from '../../exec/server/admission.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 
-interface Waiting {
-  readonly admit: () => void;
+function overloaded(): OpenduckError {
+  return new OpenduckError('OVERLOADED', 'too much is being read at the moment', {
+    hint: 'Try again in a moment.',
+  });
 }
 
 export class Slots {
   readonly #clock: Clock;
-  readonly #limits: { readonly running: number; readonly waiting: number; readonly waitMs: number };
-  #running = 0;
-  readonly #queue = new Set<Waiting>();
+  readonly #waitMs: number;
+  readonly #admission: Admission;
 
-  constructor(
-    clock: Clock,
-    limits: { readonly running: number; readonly waiting: number; readonly waitMs: number },
-  ) {
+  constructor(clock: Clock, limits: AdmissionLimits & { readonly waitMs: number }) {
     this.#clock = clock;
-    this.#limits = limits;
+    this.#waitMs = limits.waitMs;
+    this.#admission = new Admission(limits, overloaded);
   }
 
   get running(): number {
-    return this.#running;
+    return this.#admission.running;
   }
 
   get waiting(): number {
-    return this.#queue.size;
+    return this.#admission.waiting;
   }
 
   /** Resolves to what gives the slot back. Throws OVERLOADED. */
   async take(): Promise<() => void> {
-    if (this.#running < this.#limits.running) this.#running++;
-    else await this.#wait();
-    let given = false;
-    return () => {
-      if (given) return;
-      given = true;
-      this.#next();
-    };
-  }
-
-  #next(): void {
-    const [first] = this.#queue;
-    if (first === undefined) {
-      this.#running--;
-      return;
+    const patience = new AbortController();
+    const stop = this.#clock.after(this.#waitMs, () => patience.abort(overloaded()));
+    try {
+      return await this.#admission.enter(patience.signal);
+    } finally {
+      stop();
     }
-    this.#queue.delete(first);
-    first.admit(); // the slot goes over to it
-  }
-
-  #wait(): Promise<void> {
-    const overloaded = (): OpenduckError =>
-      new OpenduckError('OVERLOADED', 'too much is being read at the moment', {
-        hint: 'Try again in a moment.',
-      });
-    if (this.#queue.size >= this.#limits.waiting) throw overloaded();
-    return new Promise((resolve, reject) => {
-      const waiting: Waiting = {
-        admit: () => {
-          cancel();
-          resolve();
-        },
-      };
-      const cancel = this.#clock.after(this.#limits.waitMs, () => {
-        this.#queue.delete(waiting);
-        reject(overloaded());
-      });
-      this.#queue.add(waiting);
-    });
   }
 }

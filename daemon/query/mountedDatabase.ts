@@ -13,7 +13,7 @@ import {
   needsWriter,
   readStatements,
   streamStatements,
-} from '../../exec/worker/statements.js';
+} from '../../exec/duckdb/statements.js';
 import { isAccessible } from '../../layers/os/directories.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';

@@ -15,9 +15,9 @@ import type {
 import { fragmentMetadata } from '../protocol/fragmentOptions.js';
 import { ACCESS, VERSION } from '../protocol/metadata.js';
 import type { ClientTls } from '../security/tls.js';
+import { Executions } from '../server/executions.js';
 import type { Access, ExecutionHandlers, Fragment, FragmentSink } from '../server/service.js';
 import { notStarted } from '../server/statuses.js';
-import { Executions } from '../worker/executions.js';
 import { Dispatcher, type DispatchLimits, type Place } from './dispatcher.js';
 import { type RegisteredWorker, WorkerRegistry } from './registry.js';
 import { mayRetry } from './retry.js';

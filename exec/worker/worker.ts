@@ -6,12 +6,6 @@ import { type DuckDBConnection, StatementType } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { quoteName } from '../duckdb/sqlText.js';
-import { VERSION_PREFIX } from '../protocol/metadata.js';
-import type { Access, ExecutionHandlers, Fragment, FragmentSink } from '../server/service.js';
-import type { Admission } from './admission.js';
-import type { DatabaseSource } from './databaseSource.js';
-import { Executions } from './executions.js';
-import type { InstancePool, PooledInstance, Use } from './instancePool.js';
 import {
   interruptible,
   isFatal,
@@ -19,7 +13,13 @@ import {
   readStatements,
   type Statements,
   streamStatements,
-} from './statements.js';
+} from '../duckdb/statements.js';
+import { VERSION_PREFIX } from '../protocol/metadata.js';
+import type { Admission } from '../server/admission.js';
+import { Executions } from '../server/executions.js';
+import type { Access, ExecutionHandlers, Fragment, FragmentSink } from '../server/service.js';
+import type { DatabaseSource } from './databaseSource.js';
+import type { InstancePool, PooledInstance, Use } from './instancePool.js';
 import type { WriterLink } from './writerLink.js';
 
 export interface WorkerOptions {

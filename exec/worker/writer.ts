@@ -9,12 +9,12 @@ import type { MonotonicTime } from '../../proto/ids.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { orAborted } from '../aborting.js';
 import { queryError } from '../duckdb/queryError.js';
+import { interruptible, isFatal, readStatements, runStatements } from '../duckdb/statements.js';
+import { Admission } from '../server/admission.js';
+import { Executions } from '../server/executions.js';
 import type { ExecutionHandlers, Fragment, FragmentSink } from '../server/service.js';
-import { Admission } from './admission.js';
 import type { DatabaseSource } from './databaseSource.js';
-import { Executions } from './executions.js';
 import { type InstanceSettings, openInstance } from './instance.js';
-import { interruptible, isFatal, readStatements, runStatements } from './statements.js';
 
 /** A burst of small writes opens the database once. */
 const LINGER_MS = 200;

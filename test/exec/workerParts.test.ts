@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { VERSION_HOLD_MS } from '../../exec/protocol/metadata.js';
+import { Admission } from '../../exec/server/admission.js';
+import { Executions } from '../../exec/server/executions.js';
 import type { Access } from '../../exec/server/service.js';
-import { Admission } from '../../exec/worker/admission.js';
-import { Executions } from '../../exec/worker/executions.js';
 import { InstancePool, type InstanceTarget } from '../../exec/worker/instancePool.js';
 import { ManualClock } from '../fs/manualClock.js';
 

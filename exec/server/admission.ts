@@ -1,7 +1,7 @@
-/** How many executions run at a time, and how many may wait for their turn. */
+/** How much runs at a time, and how much may wait for its turn. */
 import { OpenduckError } from '../../proto/errors.js';
 import { cancelled } from '../aborting.js';
-import { notStarted } from '../server/statuses.js';
+import { notStarted } from './statuses.js';
 
 export interface AdmissionLimits {
   /** At a time. */
@@ -13,14 +13,26 @@ interface Waiter {
   readonly enter: () => void;
 }
 
+const reasonOf = (signal: AbortSignal): OpenduckError =>
+  signal.reason instanceof OpenduckError ? signal.reason : cancelled();
+
+function tooManyExecutions({ running, waiting }: AdmissionLimits): OpenduckError {
+  const message = `${running} executions run and ${waiting} wait: no more are taken`;
+  // A gateway may try another worker.
+  return notStarted(new OpenduckError('OVERLOADED', message, { hint: 'Try again later.' }));
+}
+
 export class Admission {
   readonly #limits: AdmissionLimits;
+  readonly #refusal: (limits: AdmissionLimits) => OpenduckError;
   #running = 0;
   /** In the order of their coming. */
   readonly #waiters = new Set<Waiter>();
 
-  constructor(limits: AdmissionLimits) {
+  /** `refusal` is thrown when the queue is full. */
+  constructor(limits: AdmissionLimits, refusal = tooManyExecutions) {
     this.#limits = limits;
+    this.#refusal = refusal;
   }
 
   get running(): number {
@@ -33,10 +45,11 @@ export class Admission {
 
   /**
    * Resolves when it is one's turn; call the returned function once at the end. Throws OVERLOADED
-   * (the queue is full) and CANCELLED (`signal` was aborted while waiting).
+   * (the queue is full), and when `signal` is aborted while waiting its reason if that is an
+   * OpenduckError, CANCELLED otherwise.
    */
   async enter(signal: AbortSignal): Promise<() => void> {
-    if (signal.aborted) throw cancelled();
+    if (signal.aborted) throw reasonOf(signal);
     if (this.#running < this.#limits.running) this.#running++;
     else await this.#wait(signal);
     let left = false;
@@ -48,16 +61,11 @@ export class Admission {
   }
 
   #wait(signal: AbortSignal): Promise<void> {
-    const { running, waiting } = this.#limits;
-    if (this.#waiters.size >= waiting) {
-      const message = `${running} executions run and ${waiting} wait: no more are taken`;
-      // A gateway may try another worker.
-      throw notStarted(new OpenduckError('OVERLOADED', message, { hint: 'Try again later.' }));
-    }
+    if (this.#waiters.size >= this.#limits.waiting) throw this.#refusal(this.#limits);
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
         this.#waiters.delete(waiter);
-        reject(cancelled());
+        reject(reasonOf(signal));
       };
       const waiter: Waiter = {
         enter: () => {

@@ -13,10 +13,10 @@ import type { Clock } from '../../proto/ports.js';
 import { cancelled } from '../aborting.js';
 import { encodeResult } from '../arrow/encode.js';
 import { decodeParameters } from '../arrow/parameters.js';
-import { beginCheckedStream, endCheckedStream } from '../duckdb/checkedStream.js';
-import { lastStatement } from '../duckdb/lastStatement.js';
-import { queryError } from '../duckdb/queryError.js';
 import type { FragmentOptions } from '../protocol/fragmentOptions.js';
+import { beginCheckedStream, endCheckedStream } from './checkedStream.js';
+import { lastStatement } from './lastStatement.js';
+import { queryError } from './queryError.js';
 
 /** An interrupt that comes before DuckDB has begun is lost: it is repeated until it works. */
 const INTERRUPT_EVERY_MS = 20;

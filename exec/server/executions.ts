@@ -1,7 +1,7 @@
 /** The executions that run, by the ids that their clients chose: what CancelExecution finds. */
 import { OpenduckError } from '../../proto/errors.js';
 import { linkSignals } from '../aborting.js';
-import type { Access } from '../server/service.js';
+import type { Access } from './service.js';
 
 interface Execution {
   /** The name of the token. */
