@@ -182,7 +182,7 @@ async function resume(
   }
   await database.prepareForWriting();
   await database.log.sync();
-  publisher.publishSoon('recovery');
+  publisher.timer.soon('recovery');
 }
 
 function report(database: Database, cutBytes: number, { logger }: AssemblyPorts): void {

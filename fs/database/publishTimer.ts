@@ -1,7 +1,6 @@
 /** When a database is published in the background, and what becomes of failures. */
 import type { SnapshotReason } from '../../metadata/store.js';
 import { describeError, errorCode } from '../../proto/errors.js';
-import type { MonotonicTime } from '../../proto/ids.js';
 import type { Database } from './database.js';
 
 const RETRY_MS = 5_000;
@@ -13,8 +12,6 @@ export class PublishTimer {
   #cancel: (() => void) | undefined;
   #stopped = false;
   #failing = false;
-  /** When the oldest commit was made that is not published yet. */
-  #since: MonotonicTime | undefined;
 
   constructor(
     database: Database,
@@ -26,14 +23,8 @@ export class PublishTimer {
     this.#onPublished = onPublished;
   }
 
-  /** How long the oldest commit has waited, if one waits at all. */
-  get waitedMs(): number {
-    return this.#since === undefined ? 0 : this.#database.ports.clock.monotonic() - this.#since;
-  }
-
   /** At most `ms` from now. */
   schedule(ms: number): void {
-    this.#since ??= this.#database.ports.clock.monotonic();
     if (this.#cancel !== undefined || this.#stopped) return;
     this.#cancel = this.#database.ports.clock.after(ms, () => {
       this.#cancel = undefined;
@@ -46,7 +37,6 @@ export class PublishTimer {
     this.#publish(reason).then(
       () => {
         this.#failing = false;
-        this.#since = undefined;
         this.#onPublished();
       },
       (error) => this.#failed(error),

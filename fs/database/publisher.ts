@@ -4,25 +4,19 @@
  * record → the extent maps point to the layer. A crash before the transaction leaves an object that
  * nobody refers to; a crash after it leaves a log whose records are in the snapshot already.
  */
-import type { ObjectStore } from '../../layers/objectStore.js';
-import type {
-  MetadataStore,
-  Publication,
-  SnapshotReason,
-  SnapshotRecord,
-} from '../../metadata/store.js';
+import type { Publication, SnapshotReason, SnapshotRecord } from '../../metadata/store.js';
 import { assert, errorCode, OpenduckError } from '../../proto/errors.js';
 import type { LayerId, SnapshotId } from '../../proto/ids.js';
 import { type Capture, capture } from './capture.js';
-import { compactIfDeep, type Published } from './compaction.js';
+import { type CompactionPorts, compactIfDeep, type Published } from './compaction.js';
 import type { Database } from './database.js';
 import { follow, followStack } from './follow.js';
 import { Generation } from './generation.js';
-import type { LayerShelf } from './layerShelf.js';
 import { leaveLog, leaveSegments, seal } from './leaveLog.js';
 import { hasUncommitted } from './liveFile.js';
 import { leavesOf, moveImages } from './moveImages.js';
 import type { Ownership } from './ownership.js';
+import { PublishLag } from './publishLag.js';
 import { PublishTimer } from './publishTimer.js';
 import { replaceHead, type StoreHead } from './replaceHead.js';
 import { Restored } from './restored.js';
@@ -31,11 +25,7 @@ import { SerialQueue } from './serialQueue.js';
 import { newSnapshot, onLayers, storeLayer } from './storeLayer.js';
 import { isPublished, type Unadopted } from './unadopted.js';
 
-export interface PublisherPorts {
-  readonly metadata: MetadataStore;
-  readonly objects: ObjectStore;
-  readonly shelf: LayerShelf;
-  readonly stagingDirectory: string;
+export interface PublisherPorts extends CompactionPorts {
   /** From a commit to its publication, when nothing else publishes before. */
   readonly intervalMs: number;
 }
@@ -51,6 +41,7 @@ export class Publisher {
   #uncertain: Unadopted | undefined;
   #unadopted: Unadopted | undefined;
   readonly timer: PublishTimer;
+  readonly lag: PublishLag;
   #closing = false;
   /** Nothing is published any more: see `abandon`. */
   isAbandoned = false;
@@ -70,7 +61,11 @@ export class Publisher {
     this.published = published;
     const publish = (reason: SnapshotReason) => this.publish(reason);
     this.timer = new PublishTimer(database, publish, () => ownership.idle());
-    database.listeners.add(() => this.timer.schedule(ports.intervalMs));
+    this.lag = new PublishLag(database.ports.clock);
+    database.listeners.add((before) => {
+      this.lag.committed(before.number === this.#publishedNumber);
+      this.timer.schedule(ports.intervalMs);
+    });
   }
 
   get snapshot(): SnapshotRecord | undefined {
@@ -94,12 +89,11 @@ export class Publisher {
   }
 
   get lagging(): boolean {
-    return this.#database.head.number !== (this.published?.snapshot.version ?? 0);
+    return this.#database.head.number !== this.#publishedNumber;
   }
 
-  /** Publishes in the background; a failure is logged once and tried again. */
-  publishSoon(reason: SnapshotReason): void {
-    this.timer.soon(reason);
+  get #publishedNumber(): number {
+    return this.published?.snapshot.version ?? 0;
   }
 
   /**
@@ -125,6 +119,7 @@ export class Publisher {
   async #publishHead(reason: SnapshotReason): Promise<void> {
     // What could not be made durable may be gone from the page cache already.
     if (this.#database.log.failure !== undefined) throw this.#database.log.failure;
+    this.lag.taken();
     try {
       await this.#publishTaken(await capture(this.#database, this.published), reason);
     } catch (error) {
@@ -132,6 +127,7 @@ export class Publisher {
       // Garbage collection has a layer of the stack as we know it: all of it is stored again.
       await this.#publishTaken(await capture(this.#database, this.published, true), reason);
     }
+    this.lag.published();
   }
 
   async #publishTaken(taken: Capture, reason: SnapshotReason): Promise<void> {
