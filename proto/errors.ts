@@ -56,11 +56,12 @@ export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new OpenduckError('INTERNAL', `invariant broken: ${message}`);
 }
 
-/** `message (cause; cause of the cause)`, for logs. */
+/** `message (cause; cause of the cause)`, for logs; none says what the one before has said. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   for (let e: unknown = error, depth = 0; e !== undefined && depth < 5; depth++) {
-    parts.push(e instanceof Error ? e.message : String(e));
+    const text = e instanceof Error ? e.message : String(e);
+    if (text !== parts.at(-1)) parts.push(text);
     e = e instanceof Error ? e.cause : undefined;
   }
   return parts.length > 1 ? `${parts[0]} (${parts.slice(1).join('; ')})` : (parts[0] ?? '');

@@ -38,6 +38,28 @@ const GRPC_STATUS: Readonly<Record<ErrorCode, status>> = {
   USAGE: status.INVALID_ARGUMENT,
 };
 
+/** Of servers that say no more than gRPC's status. */
+const CODES: Readonly<Partial<Record<status, ErrorCode>>> = {
+  [status.ABORTED]: 'STALE',
+  [status.ALREADY_EXISTS]: 'ALREADY_EXISTS',
+  [status.CANCELLED]: 'CANCELLED',
+  [status.DATA_LOSS]: 'CORRUPT',
+  [status.DEADLINE_EXCEEDED]: 'CANCELLED',
+  [status.FAILED_PRECONDITION]: 'READ_ONLY',
+  [status.INVALID_ARGUMENT]: 'INVALID_ARGUMENT',
+  [status.NOT_FOUND]: 'NOT_FOUND',
+  [status.PERMISSION_DENIED]: 'NOT_PERMITTED',
+  [status.RESOURCE_EXHAUSTED]: 'OVERLOADED',
+  [status.UNAUTHENTICATED]: 'UNAUTHENTICATED',
+  [status.UNAVAILABLE]: 'UNAVAILABLE',
+  [status.UNIMPLEMENTED]: 'UNSUPPORTED',
+};
+
+/** What the status of a server that is not ours means; INTERNAL when it may be anything. */
+export function codeOfStatus(code: status): ErrorCode {
+  return CODES[code] ?? 'INTERNAL';
+}
+
 /** What a gRPC handler answers for a thrown value. Causes travel as text. */
 export function toGrpcError(error: unknown): Partial<ServiceError> {
   const code = errorCode(error);

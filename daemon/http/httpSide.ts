@@ -1,7 +1,7 @@
 /** The HTTP side of a mount: what it serves, to whom, and how it starts and ends. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Authorize, EVERY_DATABASE } from '../../exec/security/access.js';
+import { type Authorize, bearerToken, EVERY_DATABASE } from '../../exec/security/access.js';
 import { isLoopback } from '../../exec/security/exposure.js';
 import type { Access } from '../../exec/server/service.js';
 import type { Engine } from '../../fs/engine.js';
@@ -144,7 +144,7 @@ export class HttpSide {
 
   /** Throws UNAUTHENTICATED. */
   #accessOf({ headers }: IncomingMessage): Access {
-    const token = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? '';
+    const token = bearerToken(headers.authorization ?? '');
     const access = this.#authorize(token);
     if (access !== undefined) return access;
     const what = token === '' ? 'a token is needed' : 'the token is not valid';

@@ -1,32 +1,12 @@
 /** What a server's refusal, or the transport's failure, means to whoever asked. */
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { type ErrorCode, OpenduckError } from '../../proto/errors.js';
-import { travelledError } from '../../proto/grpcErrors.js';
-
-interface Meaning {
-  readonly code: ErrorCode;
-  readonly hint?: string;
-}
+import { codeOfStatus, travelledError } from '../../proto/grpcErrors.js';
 
 /** Of servers that say no more than gRPC's status. */
-const MEANINGS: Readonly<Partial<Record<status, Meaning>>> = {
-  [status.ABORTED]: { code: 'STALE' },
-  [status.CANCELLED]: { code: 'CANCELLED' },
-  [status.INVALID_ARGUMENT]: { code: 'INVALID_ARGUMENT' },
-  [status.NOT_FOUND]: { code: 'NOT_FOUND' },
-  [status.ALREADY_EXISTS]: { code: 'ALREADY_EXISTS' },
-  [status.PERMISSION_DENIED]: { code: 'NOT_PERMITTED' },
-  [status.UNAUTHENTICATED]: { code: 'UNAUTHENTICATED' },
-  [status.RESOURCE_EXHAUSTED]: {
-    code: 'OVERLOADED',
-    hint: 'The server has as much to do as it takes, or the message is too large.',
-  },
-  [status.FAILED_PRECONDITION]: { code: 'READ_ONLY' },
-  [status.UNIMPLEMENTED]: {
-    code: 'UNSUPPORTED',
-    hint: 'Is the other side a server of the openduck.v1 protocol?',
-  },
-  [status.DATA_LOSS]: { code: 'CORRUPT' },
+const HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  OVERLOADED: 'The server has as much to do as it takes, or the message is too large.',
+  UNSUPPORTED: 'Is the other side a server of the openduck.v1 protocol?',
 };
 
 const UNREACHABLE_HINT =
@@ -62,6 +42,7 @@ export function executionError(error: unknown, where: string): OpenduckError {
   if (error.code === status.DEADLINE_EXCEEDED) {
     return new OpenduckError('CANCELLED', `${where} was not done in time`);
   }
-  const { code, hint } = MEANINGS[error.code] ?? { code: 'INTERNAL' as const };
+  const code = codeOfStatus(error.code);
+  const hint = HINTS[code];
   return ofServer(new OpenduckError(code, said, hint === undefined ? {} : { hint }));
 }

@@ -4,6 +4,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import { cancelled } from '../aborting.js';
 import { encodeResult } from '../arrow/encode.js';
 import { decodeParameters, encodeParameters } from '../arrow/parameters.js';
+import { isSound } from '../duckdb/checkedStream.js';
 import { explainHybrid, type HybridRequest, runHybrid } from '../hybrid/hybrid.js';
 import type { RemoteSource } from '../hybrid/remote.js';
 import type { ExecuteOptions } from './options.js';
@@ -38,14 +39,6 @@ function requestOf({
     ...(remoteCatalog === '' ? {} : { remoteCatalog }),
     ...(bound === undefined ? {} : { parameters: bound }),
   };
-}
-
-/** Whether nothing has failed in the transaction; exec/duckdb/checkedStream.ts tells why to ask. */
-async function isSound(connection: DuckDBConnection): Promise<boolean> {
-  return connection.run('SELECT 1').then(
-    () => true,
-    () => false,
-  );
 }
 
 /** Throws what runHybrid throws, and QUERY when DuckDB fails on the way through the result. */

@@ -12,6 +12,14 @@ export async function beginCheckedStream(connection: DuckDBConnection): Promise<
   await connection.run('BEGIN TRANSACTION');
 }
 
+/** Whether nothing has failed in the transaction so far. */
+export async function isSound(connection: DuckDBConnection): Promise<boolean> {
+  return connection.run('SELECT 1').then(
+    () => true,
+    () => false,
+  );
+}
+
 /**
  * Once the stream has ended: commits, or rolls back and resolves to false when it has failed.
  * Throws what DuckDB says of the commit.

@@ -1,23 +1,7 @@
 /** What a worker's status, or the loss of it, means to the client that asked the gateway. */
 import { type StatusObject, status } from '@grpc/grpc-js';
-import { type ErrorCode, OpenduckError } from '../../proto/errors.js';
-import { travelledError } from '../../proto/grpcErrors.js';
-
-/** Of workers that are not ours. */
-const CODES: Readonly<Partial<Record<status, ErrorCode>>> = {
-  [status.ABORTED]: 'STALE',
-  [status.ALREADY_EXISTS]: 'ALREADY_EXISTS',
-  [status.CANCELLED]: 'CANCELLED',
-  [status.DATA_LOSS]: 'CORRUPT',
-  [status.DEADLINE_EXCEEDED]: 'CANCELLED',
-  [status.FAILED_PRECONDITION]: 'READ_ONLY',
-  [status.INVALID_ARGUMENT]: 'INVALID_ARGUMENT',
-  [status.NOT_FOUND]: 'NOT_FOUND',
-  [status.PERMISSION_DENIED]: 'NOT_PERMITTED',
-  [status.RESOURCE_EXHAUSTED]: 'OVERLOADED',
-  [status.UNAVAILABLE]: 'UNAVAILABLE',
-  [status.UNIMPLEMENTED]: 'UNSUPPORTED',
-};
+import { OpenduckError } from '../../proto/errors.js';
+import { codeOfStatus, travelledError } from '../../proto/grpcErrors.js';
 
 const REFUSED_HINT =
   'The gateway calls workers with --worker-token, else with the token that they registered with.';
@@ -36,7 +20,7 @@ export function workerError(end: StatusObject, name: string): OpenduckError {
   }
   const travelled = travelledError(Object.assign(new Error(details), end));
   if (travelled !== undefined) return travelled;
-  const ours = CODES[code] ?? 'INTERNAL';
+  const ours = codeOfStatus(code);
   if (ours === 'UNAVAILABLE') return new OpenduckError(ours, `worker ${name} is gone: ${details}`);
   return new OpenduckError(ours, details);
 }

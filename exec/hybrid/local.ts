@@ -1,6 +1,7 @@
 /** The DuckDB of this process, in which statements are parsed, bound, planned and finished. */
 import type { DuckDBConnection, DuckDBResult, DuckDBValue } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
+import { queryError } from '../duckdb/queryError.js';
 import { quoteText } from '../duckdb/sqlText.js';
 import { sameMeaning } from './ast/joins.js';
 import { parseAst, printAst } from './ast/json.js';
@@ -22,11 +23,10 @@ export class Local {
 
   /** QUERY with DuckDB's text, CANCELLED once the signal has been given. */
   failure(error: unknown): OpenduckError {
-    if (error instanceof OpenduckError) return error;
-    if (this.signal?.aborted) {
+    if (!(error instanceof OpenduckError) && this.signal?.aborted) {
       return new OpenduckError('CANCELLED', 'the query was cancelled', { cause: error });
     }
-    return new OpenduckError('QUERY', error instanceof Error ? error.message : String(error));
+    return queryError(error);
   }
 
   async #guarded<T>(work: () => Promise<T>): Promise<T> {

@@ -26,6 +26,11 @@ export interface Grant {
   readonly serve: boolean;
 }
 
+/** The token of an authorization header; empty: it has none of ours (RFC 6750). */
+export function bearerToken(header: string): string {
+  return /^Bearer +(\S+) *$/i.exec(header)?.[1] ?? '';
+}
+
 export function tokenDigest(token: string): Buffer {
   return createHash('sha256').update(token, 'utf8').digest();
 }

@@ -13,7 +13,7 @@ import {
   MAX_REQUEST_BYTES,
   PARAMETERS,
 } from '../protocol/metadata.js';
-import { type Authorize, readOnlyAccess } from '../security/access.js';
+import { type Authorize, bearerToken, readOnlyAccess } from '../security/access.js';
 import type { Access, Fragment } from './service.js';
 
 /** What grpc-js gets for a request that cannot be decoded: the status is ours to choose. */
@@ -34,8 +34,6 @@ export function tokenOf(request: { readonly access_token?: string }): string {
 const MAX_BATCH_ROWS = 1 << 20;
 /** Names, ids and references, in UTF-16 units. */
 const LONGEST_NAME = 1024;
-
-const BEARER = /^Bearer +(\S+) *$/i;
 
 function wrongMetadata(key: string, problem: string): OpenduckError {
   return new OpenduckError('INVALID_ARGUMENT', `metadata ${key}: ${problem}`);
@@ -79,8 +77,7 @@ function optionsOf(metadata: Metadata): FragmentOptions {
 
 function presentedToken(metadata: Metadata, accessToken: string): string {
   if (accessToken !== '') return accessToken;
-  const header = metadata.get(AUTHORIZATION)[0];
-  return header === undefined ? '' : (BEARER.exec(String(header))?.[1] ?? '');
+  return bearerToken(String(metadata.get(AUTHORIZATION)[0] ?? ''));
 }
 
 /** Throws UNAUTHENTICATED. */
