@@ -1,13 +1,12 @@
 /** The client through a gateway, in front of the worker of a mount. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect, type Session } from '../../exec/client/index.js';
-import { MAIN } from '../harness/mountFixture.js';
-import { startProcess, succeeded } from '../harness/proc.js';
+import { succeeded } from '../harness/proc.js';
 import { acceptance, type Scene } from '../harness/scene.js';
-import { cleanEnvironment, sleep, within } from '../harness/testRun.js';
+import { endServerProcess, startServerProcess } from '../harness/serverProcess.js';
+import { sleep, within } from '../harness/testRun.js';
 import { WorkerMount } from '../harness/workerMount.js';
 
 const TOKEN = 'T';
@@ -15,23 +14,12 @@ const SECONDS = 30_000;
 
 /** Its endpoint. */
 async function startGateway(scene: Scene): Promise<string> {
-  const words = ['gateway', '--listen', '127.0.0.1:0', '--token', TOKEN, '--log-level', 'error'];
-  const child = startProcess(process.execPath, [MAIN, ...words], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: cleanEnvironment({ HOME: await scene.tempDir() }),
-  });
+  const words = ['gateway', '--listen', '127.0.0.1:0', '--token', TOKEN];
+  const { child, endpoint } = await startServerProcess(await scene.tempDir(), words);
   scene.afterMounts(async () => {
-    const exited = once(child, 'exit');
-    child.kill('SIGTERM');
-    await within(SECONDS, 'the end of the gateway', exited);
+    await endServerProcess(child);
   });
-  let text = '';
-  for await (const part of child.stdout!) {
-    text += String(part);
-    const endpoint = /Serving at (\S+)\n/.exec(text)?.[1];
-    if (endpoint !== undefined) return endpoint;
-  }
-  throw new Error('the gateway ended');
+  return endpoint;
 }
 
 /** Until the worker has registered. */

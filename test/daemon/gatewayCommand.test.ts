@@ -1,7 +1,5 @@
 /** The command `gateway` as a process of its own, with real workers and scripted ones. */
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -10,59 +8,16 @@ import { authorizeToken } from '../../exec/security/access.js';
 import { Gate } from '../exec/gatewayScene.js';
 import { portOf, request, startServer, TestClient } from '../exec/serverScene.js';
 import { ExecutionClient } from '../harness/executionClient.js';
-import { removeTempDir } from '../harness/leakCheck.js';
+import { withTempDir } from '../harness/leakCheck.js';
 import { MAIN } from '../harness/mountFixture.js';
-import { run, startProcess } from '../harness/proc.js';
+import { run } from '../harness/proc.js';
+import { endServerProcess, startServerProcess } from '../harness/serverProcess.js';
 import { makeTestCertificate } from '../harness/testCertificate.js';
-import { cleanEnvironment, makeTempDir, within } from '../harness/testRun.js';
 
-const START_LIMIT_MS = 30_000;
 const TOKEN = 'gateway-secret';
 
-interface Running {
-  readonly child: ChildProcess;
-  readonly endpoint: string;
-}
-
-async function withDirectory(work: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await makeTempDir();
-  try {
-    await work(dir);
-  } finally {
-    removeTempDir(dir);
-  }
-}
-
-async function start(
-  dir: string,
-  args: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
-): Promise<Running> {
-  const child = startProcess(process.execPath, [MAIN, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: cleanEnvironment({ HOME: dir, OPENDUCK_LOG_LEVEL: 'error', ...environment }),
-  });
-  let text = '';
-  const said = new Promise<string>((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`${args[0]} ended with ${code}`)));
-    child.stdout!.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-      const endpoint = /Serving at (\S+)\n/.exec(text)?.[1];
-      if (endpoint !== undefined) resolve(endpoint);
-    });
-  });
-  return { child, endpoint: await within(START_LIMIT_MS, `start of ${args[0]}`, said) };
-}
-
 const startGateway = (dir: string, args: readonly string[], environment = {}) =>
-  start(dir, ['gateway', '--listen', '127.0.0.1:0', ...args], environment);
-
-async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM') {
-  const exited = once(child, 'exit');
-  child.kill(signal);
-  const [code] = (await within(20_000, 'end of the process', exited)) as [number | null];
-  return code;
-}
+  startServerProcess(dir, ['gateway', '--listen', '127.0.0.1:0', ...args], environment);
 
 /** Tries again while workers register or are found to be gone. */
 async function eventually<T>(work: () => Promise<T>, holds: (result: T) => boolean): Promise<T> {
@@ -77,7 +32,7 @@ test(
   'real workers register; queries survive that one of them is killed',
   { timeout: 120_000 },
   () =>
-    withDirectory(async (dir) => {
+    withTempDir(async (dir) => {
       const init = join(dir, 'init.sql');
       await writeFile(init, `ATTACH ':memory:' AS lake; CREATE TABLE lake.t AS SELECT 7 AS i;`);
       const gateway = await startGateway(dir, ['--token', TOKEN]);
@@ -86,7 +41,7 @@ test(
       const startWorker = (name: string) => {
         const data = ['--data-dir', join(dir, name), '--databases', 'lake'];
         const advertise = ['--advertise', 'http://127.0.0.1:0'];
-        return start(dir, ['worker', ...common, ...register, ...data, ...advertise]);
+        return startServerProcess(dir, ['worker', ...common, ...register, ...data, ...advertise]);
       };
       const workers = [await startWorker('one'), await startWorker('two')];
       const client = new ExecutionClient(gateway.endpoint, TOKEN);
@@ -109,8 +64,8 @@ test(
       } finally {
         client.close();
         for (const { child } of workers)
-          if (child.exitCode === null && !child.killed) await end(child);
-        assert.equal(await end(gateway.child), 0);
+          if (child.exitCode === null && !child.killed) await endServerProcess(child);
+        assert.equal(await endServerProcess(gateway.child), 0);
       }
     }),
 );
@@ -143,7 +98,7 @@ function registration(port: number) {
 }
 
 test('the first signal drains, a second one ends at once', { timeout: 90_000 }, () =>
-  withDirectory((dir) =>
+  withTempDir((dir) =>
     withScriptedWorker(async (gate, port) => {
       const config = join(dir, 'gateway.toml');
       await writeFile(config, `token = "${TOKEN}"\nmax-queue = 1\ndrain = "20s"\n`);
@@ -162,13 +117,13 @@ test('the first signal drains, a second one ends at once', { timeout: 90_000 }, 
       hurried.gateway.child.kill('SIGTERM');
       const full = () => hurried.client.execute(request({ access_token: TOKEN }));
       await eventually(full, ({ status: s }) => s?.code === status.UNAVAILABLE);
-      assert.equal(await end(hurried.gateway.child, 'SIGINT'), 1);
+      assert.equal(await endServerProcess(hurried.gateway.child, 'SIGINT'), 1);
       for (const answer of hurried.answers) {
         assert.equal((await answer).status.code, status.UNAVAILABLE);
       }
       hurried.client.close();
       const { gateway, client, answers } = await begin();
-      const exited = end(gateway.child);
+      const exited = endServerProcess(gateway.child);
       const late = () => client.execute(request({ access_token: TOKEN }));
       const refused = await eventually(late, ({ status: s }) => s?.code === status.UNAVAILABLE);
       assert.match(refused.status.details, /shutting down/);
@@ -181,17 +136,17 @@ test('the first signal drains, a second one ends at once', { timeout: 90_000 }, 
 );
 
 test('secrets are not seen from outside', { timeout: 60_000 }, () =>
-  withDirectory(async (dir) => {
+  withTempDir(async (dir) => {
     const flags = ['--token', TOKEN, '--worker-token=what-workers-want'];
     const { child } = await startGateway(dir, flags);
     const words = await readFile(`/proc/${child.pid}/cmdline`, 'utf8');
     assert.doesNotMatch(words, /secret|what-workers/);
-    assert.equal(await end(child), 0);
+    assert.equal(await endServerProcess(child), 0);
   }),
 );
 
 test('it refuses what makes no sense, and says what to do', { timeout: 120_000 }, () =>
-  withDirectory(async (dir) => {
+  withTempDir(async (dir) => {
     const text = join(dir, 'text');
     await writeFile(text, 'not what it should be');
     const { certificateFile, caFile } = await makeTestCertificate(dir);
@@ -221,6 +176,6 @@ test('it refuses what makes no sense, and says what to do', { timeout: 120_000 }
       assert.equal(code, expected, `${args.join(' ')}: ${stderr}`);
       assert.match(stderr, message);
     }
-    assert.equal(await end(running.child), 0);
+    assert.equal(await endServerProcess(running.child), 0);
   }),
 );

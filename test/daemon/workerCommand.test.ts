@@ -1,60 +1,24 @@
 /** The command `worker`, as a process of its own, and what it refuses. */
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { ExecutionClient } from '../harness/executionClient.js';
-import { removeTempDir } from '../harness/leakCheck.js';
+import { withTempDir } from '../harness/leakCheck.js';
 import { MAIN } from '../harness/mountFixture.js';
-import { run, startProcess } from '../harness/proc.js';
-import { cleanEnvironment, makeTempDir, within } from '../harness/testRun.js';
+import { run } from '../harness/proc.js';
+import { endServerProcess, startServerProcess } from '../harness/serverProcess.js';
 
-const START_LIMIT_MS = 30_000;
-
-interface Running {
-  readonly child: ChildProcess;
-  readonly endpoint: string;
-}
-
-async function withDirectory(work: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await makeTempDir();
-  try {
-    await work(dir);
-  } finally {
-    removeTempDir(dir);
-  }
-}
-
-async function startWorker(dir: string, args: readonly string[]): Promise<Running> {
-  const all = [MAIN, 'worker', ...args, '--data-dir', join(dir, 'data'), '--listen', '127.0.0.1:0'];
-  const child = startProcess(process.execPath, all, {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: cleanEnvironment({ HOME: dir, OPENDUCK_LOG_LEVEL: 'error' }),
-  });
-  let text = '';
-  const said = new Promise<string>((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`the worker ended with ${code}`)));
-    child.stdout!.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-      const endpoint = /Serving at (\S+)\n/.exec(text)?.[1];
-      if (endpoint !== undefined) resolve(endpoint);
-    });
-  });
-  return { child, endpoint: await within(START_LIMIT_MS, 'start of the worker', said) };
-}
-
-async function end({ child }: Running): Promise<number | null> {
-  const exited = once(child, 'exit');
-  child.kill('SIGTERM');
-  const [code] = (await within(20_000, 'end of the worker', exited)) as [number | null];
-  return code;
-}
+const startWorker = (dir: string, args: readonly string[]) =>
+  startServerProcess(dir, [
+    'worker',
+    ...args,
+    ...['--data-dir', join(dir, 'data'), '--listen', '127.0.0.1:0'],
+  ]);
 
 test('what the init SQL attaches is served without any mount', { timeout: 90_000 }, () =>
-  withDirectory(async (dir) => {
+  withTempDir(async (dir) => {
     const init = join(dir, 'init.sql');
     const tokens = join(dir, 'tokens.toml');
     await writeFile(init, `ATTACH ':memory:' AS lake; CREATE TABLE lake.t AS SELECT 7 AS i;`);
@@ -68,14 +32,14 @@ test('what the init SQL attaches is served without any mount', { timeout: 90_000
       await assert.rejects(other, { code: status.PERMISSION_DENIED });
     } finally {
       client.close();
-      assert.equal(await end(worker), 0);
+      assert.equal(await endServerProcess(worker.child), 0);
     }
     assert.deepEqual(await readdir(join(dir, 'data', 'workers')), [], 'nothing is left behind');
   }),
 );
 
 test('catalogs that are not there, and init SQL that fails', { timeout: 90_000 }, () =>
-  withDirectory(async (dir) => {
+  withTempDir(async (dir) => {
     const init = join(dir, 'init.sql');
     await writeFile(init, `ATTACH ':memory:' AS lake;`);
     const worker = await startWorker(dir, ['--init-sql', init]);
@@ -86,7 +50,7 @@ test('catalogs that are not there, and init SQL that fails', { timeout: 90_000 }
       await assert.rejects(other, { code: status.NOT_FOUND });
     } finally {
       client.close();
-      await end(worker);
+      await endServerProcess(worker.child);
     }
     await writeFile(init, `ATTACH '/nix/da/nix.db' AS lake (READ_ONLY);`);
     const args = [MAIN, 'worker', '--init-sql', init, '--data-dir', join(dir, 'data')];
@@ -97,7 +61,7 @@ test('catalogs that are not there, and init SQL that fails', { timeout: 90_000 }
 );
 
 test('it refuses what makes no sense, and says what to do', { timeout: 90_000 }, () =>
-  withDirectory(async (dir) => {
+  withTempDir(async (dir) => {
     const mountpoint = join(dir, 'mnt');
     await mkdir(mountpoint);
     const text = join(dir, 'text');

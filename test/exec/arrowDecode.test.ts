@@ -1,24 +1,13 @@
 /** What was encoded and decoded is what DuckDB itself gives. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { describe, test } from 'node:test';
 import { Int32, Table, tableToIPC, Utf8, vectorFromArray } from 'apache-arrow';
 import { decodePayload } from '../../exec/arrow/decode.js';
 import { encodeResult } from '../../exec/arrow/encode.js';
 import { refuses } from '../metadata/fixtures.js';
+import { memoryDuckdb } from './memoryDuckdb.js';
 
-let instance: DuckDBInstance;
-let connection: DuckDBConnection;
-
-before(async () => {
-  instance = await DuckDBInstance.create(':memory:');
-  connection = await instance.connect();
-});
-
-after(() => {
-  connection.closeSync();
-  instance.closeSync();
-});
+const duckdb = memoryDuckdb();
 
 /** With bytes as hex: whether they are a Buffer does not matter. */
 function plain(value: unknown): unknown {
@@ -30,9 +19,9 @@ function plain(value: unknown): unknown {
 }
 
 async function comesBack(sql: string, exact: boolean, dictionaries: boolean): Promise<void> {
-  const reader = await connection.runAndReadAll(sql);
+  const reader = await duckdb.connection.runAndReadAll(sql);
   const [names, types, columns] = [reader.columnNames(), reader.columnTypes(), reader.getColumns()];
-  const result = await connection.stream(sql);
+  const result = await duckdb.connection.stream(sql);
   const got = columns.map((): unknown[] => []);
   const options = { batchRows: 3000, dictionaries, exact, messageBytes: 50_000 };
   for await (const payload of encodeResult(result, options)) {
@@ -79,7 +68,7 @@ describe('Arrow streams as values', () => {
   });
 
   test('many payloads', async () => {
-    await connection.run(`CREATE MACRO uuid_of(i) AS md5(i::VARCHAR)::UUID`);
+    await duckdb.connection.run(`CREATE MACRO uuid_of(i) AS md5(i::VARCHAR)::UUID`);
     for (const exact of [false, true]) await comesBack(MANY, exact, false);
   });
 

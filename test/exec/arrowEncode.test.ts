@@ -1,12 +1,7 @@
 /** Arrow streams, read by apache-arrow, against the values that DuckDB itself gives. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import {
-  type DuckDBConnection,
-  DuckDBInstance,
-  type DuckDBType,
-  type DuckDBValue,
-} from '@duckdb/node-api';
+import { describe, test } from 'node:test';
+import type { DuckDBType, DuckDBValue } from '@duckdb/node-api';
 import { RecordBatchReader, tableFromIPC } from 'apache-arrow';
 import { encodeResult } from '../../exec/arrow/encode.js';
 import type { ArrowOptions } from '../../exec/arrow/options.js';
@@ -14,26 +9,15 @@ import { parseType, typeText } from '../../exec/arrow/typeText.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { seededRandom, testSeed } from '../harness/seeds.js';
 import { arrowRows, duckdbRow } from './arrowValues.js';
+import { memoryDuckdb } from './memoryDuckdb.js';
 
 const PLAIN: ArrowOptions = { batchRows: 2048, dictionaries: false, exact: false };
 
-let instance: DuckDBInstance;
-let connection: DuckDBConnection;
-
-before(async () => {
-  instance = await DuckDBInstance.create(':memory:');
-  connection = await instance.connect();
-  await connection.run("SET TimeZone = 'UTC'");
-});
-
-after(() => {
-  connection.closeSync();
-  instance.closeSync();
-});
+const duckdb = memoryDuckdb((connection) => connection.run("SET TimeZone = 'UTC'"));
 
 async function payloadsOf(sql: string, options: ArrowOptions): Promise<Uint8Array[]> {
   const payloads: Uint8Array[] = [];
-  const result = await connection.stream(sql);
+  const result = await duckdb.connection.stream(sql);
   for await (const payload of encodeResult(result, options)) payloads.push(payload);
   return payloads;
 }
@@ -45,7 +29,7 @@ interface Expected {
 }
 
 async function duckdbSays(sql: string): Promise<Expected> {
-  const reader = await connection.runAndReadAll(sql);
+  const reader = await duckdb.connection.runAndReadAll(sql);
   return { names: reader.columnNames(), types: reader.columnTypes(), rows: reader.getRows() };
 }
 
@@ -176,7 +160,7 @@ describe('Arrow streams', () => {
   });
 
   test('DuckDB is not asked for more while nobody takes what there is', async () => {
-    const result = await connection.stream('SELECT range AS i FROM range(10000000)');
+    const result = await duckdb.connection.stream('SELECT range AS i FROM range(10000000)');
     let asked = 0;
     const fetch = result.fetchChunk.bind(result);
     result.fetchChunk = () => {

@@ -1,7 +1,6 @@
 /** What was loaded is what DuckDB itself had. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { describe, test } from 'node:test';
 import { type DataType, Int32, Table, tableToIPC, Utf8, vectorFromArray } from 'apache-arrow';
 import { decodePayload } from '../../exec/arrow/decode.js';
 import { encodeResult } from '../../exec/arrow/encode.js';
@@ -9,19 +8,9 @@ import { ArrowLoader } from '../../exec/arrow/load.js';
 import type { ArrowOptions } from '../../exec/arrow/options.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { seededRandom, testSeed } from '../harness/seeds.js';
+import { memoryDuckdb } from './memoryDuckdb.js';
 
-let instance: DuckDBInstance;
-let connection: DuckDBConnection;
-
-before(async () => {
-  instance = await DuckDBInstance.create(':memory:');
-  connection = await instance.connect();
-});
-
-after(() => {
-  connection.closeSync();
-  instance.closeSync();
-});
+const duckdb = memoryDuckdb();
 
 const EXACT: ArrowOptions = {
   batchRows: 3000,
@@ -32,7 +21,7 @@ const EXACT: ArrowOptions = {
 
 async function payloadsOf(sql: string, options: ArrowOptions): Promise<Uint8Array[]> {
   const payloads: Uint8Array[] = [];
-  for await (const payload of encodeResult(await connection.stream(sql), options)) {
+  for await (const payload of encodeResult(await duckdb.connection.stream(sql), options)) {
     payloads.push(payload);
   }
   return payloads;
@@ -41,8 +30,10 @@ async function payloadsOf(sql: string, options: ArrowOptions): Promise<Uint8Arra
 /** Loads the answer of `sql` into the temporary table `got`; gives the number of rows. */
 async function load(sql: string, options: ArrowOptions): Promise<number> {
   const payloads = await payloadsOf(sql, options);
-  await connection.run('DROP TABLE IF EXISTS temp.got');
-  const loader = await ArrowLoader.create(connection, 'got', payloads[0]!, { temporary: true });
+  await duckdb.connection.run('DROP TABLE IF EXISTS temp.got');
+  const loader = await ArrowLoader.create(duckdb.connection, 'got', payloads[0]!, {
+    temporary: true,
+  });
   let rows = 0;
   for (const payload of payloads) rows += loader.append(payload);
   loader.close();
@@ -50,7 +41,7 @@ async function load(sql: string, options: ArrowOptions): Promise<number> {
 }
 
 async function json(sql: string): Promise<string[]> {
-  const rows = (await connection.runAndReadAll(sql)).getRowsJson();
+  const rows = (await duckdb.connection.runAndReadAll(sql)).getRowsJson();
   return rows.map((row) => JSON.stringify(row));
 }
 
@@ -62,8 +53,8 @@ async function loads(sql: string, options: ArrowOptions = EXACT): Promise<void> 
   for (const [i, row] of expected.entries()) assert.equal(got[i], row, `row ${i} of ${sql}`);
   assert.equal(got.length, expected.length);
   // DuckDB itself finds no difference either, also not where texts are the same.
-  const reader = await connection.runAndReadAll(`FROM (${sql}) LIMIT 0`);
-  const described = await connection.runAndReadAll('FROM temp.got LIMIT 0');
+  const reader = await duckdb.connection.runAndReadAll(`FROM (${sql}) LIMIT 0`);
+  const described = await duckdb.connection.runAndReadAll('FROM temp.got LIMIT 0');
   assert.deepEqual(described.columnTypes().map(String), reader.columnTypes().map(String));
   for (const [a, b] of [
     ['temp.got', `(${sql})`],
@@ -128,9 +119,9 @@ describe('loading Arrow payloads', () => {
     await loads('SELECT 1 AS a, NULL AS b, [1] AS c WHERE false');
     await load('SELECT 1 AS a, 2 AS A, 3 AS a, 4 AS a_1, 5 AS "q""t"', EXACT);
     const asDuckdb = 'CREATE OR REPLACE TEMP TABLE ctas AS SELECT 1 AS a, 2 AS A, 3 AS a, 4 AS a_1';
-    await connection.run(asDuckdb);
+    await duckdb.connection.run(asDuckdb);
     const names = async (table: string): Promise<readonly string[]> =>
-      (await connection.runAndReadAll(`FROM ${table}`)).columnNames();
+      (await duckdb.connection.runAndReadAll(`FROM ${table}`)).columnNames();
     assert.deepEqual((await names('got')).slice(0, 4), await names('ctas'));
     assert.equal((await names('got'))[4], 'q"t');
   });
@@ -148,8 +139,8 @@ describe('loading Arrow payloads', () => {
     const table = <T extends DataType>(values: unknown[], type: T): Uint8Array =>
       tableToIPC(new Table({ c: vectorFromArray(values, type) }), 'stream');
     const text = table(['aaaa é bbbb'], new Utf8());
-    await connection.run('DROP TABLE IF EXISTS temp.other');
-    const loader = await ArrowLoader.create(connection, 'other', text, { temporary: true });
+    await duckdb.connection.run('DROP TABLE IF EXISTS temp.other');
+    const loader = await ArrowLoader.create(duckdb.connection, 'other', text, { temporary: true });
     assert.equal(loader.append(text), 1);
     const isCorrupt = (e: unknown): boolean => e instanceof OpenduckError && e.code === 'CORRUPT';
     assert.throws(() => loader.append(table([1], new Int32())), isCorrupt);
@@ -185,8 +176,10 @@ describe('loading Arrow payloads', () => {
     ];
     for (const [sql, run, at] of cases) {
       const [payload, damaged] = await changed(sql, run, at);
-      await connection.run('DROP TABLE IF EXISTS temp.strange');
-      const loader = await ArrowLoader.create(connection, 'strange', payload!, { temporary: true });
+      await duckdb.connection.run('DROP TABLE IF EXISTS temp.strange');
+      const loader = await ArrowLoader.create(duckdb.connection, 'strange', payload!, {
+        temporary: true,
+      });
       assert.throws(
         () => loader.append(damaged!),
         (error) => error instanceof OpenduckError && error.code === 'CORRUPT',
@@ -212,13 +205,15 @@ describe('loading Arrow payloads', () => {
       for (let flips = random.int(1, 3); flips > 0; flips--) {
         damaged[random.int(0, damaged.length - 1)]! ^= 1 << random.int(0, 7);
       }
-      await connection.run('DROP TABLE IF EXISTS temp.damaged');
-      const loader = await ArrowLoader.create(connection, 'damaged', payload!, { temporary: true });
+      await duckdb.connection.run('DROP TABLE IF EXISTS temp.damaged');
+      const loader = await ArrowLoader.create(duckdb.connection, 'damaged', payload!, {
+        temporary: true,
+      });
       try {
         loader.append(damaged);
         loader.close();
         // Reads every value that DuckDB now has.
-        await connection.run('SELECT max(hash(damaged)) FROM temp.damaged');
+        await duckdb.connection.run('SELECT max(hash(damaged)) FROM temp.damaged');
         outcomes.loaded++;
       } catch (error) {
         assert.ok(error instanceof OpenduckError, `seed ${random.seed}: ${error}`);

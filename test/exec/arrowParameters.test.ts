@@ -1,13 +1,11 @@
 /** Parameters go over the wire and into a statement as they are. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import {
   DOUBLE,
   DuckDBBlobValue,
-  type DuckDBConnection,
   DuckDBDataChunk,
   DuckDBDecimalValue,
-  DuckDBInstance,
   DuckDBStructValue,
   type DuckDBType,
   type DuckDBValue,
@@ -26,24 +24,14 @@ import {
   type Parameters,
 } from '../../exec/arrow/parameters.js';
 import { OpenduckError } from '../../proto/errors.js';
+import { memoryDuckdb } from './memoryDuckdb.js';
 
-let instance: DuckDBInstance;
-let connection: DuckDBConnection;
-
-before(async () => {
-  instance = await DuckDBInstance.create(':memory:');
-  connection = await instance.connect();
-});
-
-after(() => {
-  connection.closeSync();
-  instance.closeSync();
-});
+const duckdb = memoryDuckdb();
 
 /** What `sql` gives with the parameters after their way over the wire. */
 async function rowOf(sql: string, bytes: Uint8Array): Promise<DuckDBValue[]> {
   const { values, types } = decodeParameters(bytes);
-  return (await connection.runAndReadAll(sql, values, types)).getRows()[0]!;
+  return (await duckdb.connection.runAndReadAll(sql, values, types)).getRows()[0]!;
 }
 
 function refusal(bytes: Uint8Array): unknown {
@@ -60,14 +48,14 @@ describe('parameters', () => {
     // @duckdb/node-api does not bind a GEOMETRY, nor a UNION that holds NULL.
     const sql = `SELECT * EXCLUDE (geometry) REPLACE (coalesce("union", union_value(name := 'x')) AS "union")
       FROM test_all_types()`;
-    const reader = await connection.runAndReadAll(sql);
+    const reader = await duckdb.connection.runAndReadAll(sql);
     const types = reader.columnTypes();
     const marks = types.map((_, i) => `$${i + 1}`).join(', ');
     for (const row of reader.getRows()) {
       const bytes = encodeParameters(row, types);
       const decoded = decodeParameters(bytes);
       assert.deepEqual((decoded.types as DuckDBType[]).map(String), types.map(String));
-      const bound = await connection.runAndReadAll(
+      const bound = await duckdb.connection.runAndReadAll(
         `SELECT ${marks}`,
         decoded.values,
         decoded.types,
@@ -177,7 +165,7 @@ describe('parameters', () => {
   });
 
   test('damaged bytes are refused or read, and never more', async () => {
-    const reader = await connection.runAndReadAll(
+    const reader = await duckdb.connection.runAndReadAll(
       'SELECT * EXCLUDE (geometry, medium_enum) FROM test_all_types() LIMIT 1 OFFSET 1',
     );
     const bytes = encodeParameters(reader.getRows()[0]!, reader.columnTypes());

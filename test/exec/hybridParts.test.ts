@@ -1,7 +1,7 @@
 /** Parts of the hybrid planner, each for itself. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { type DuckDBConnection, DuckDBInstance, VARCHAR } from '@duckdb/node-api';
+import { describe, test } from 'node:test';
+import { VARCHAR } from '@duckdb/node-api';
 import fc from 'fast-check';
 import { tokens } from '../../exec/duckdb/tokens.js';
 import { normalizeJoins } from '../../exec/hybrid/ast/joins.js';
@@ -16,20 +16,11 @@ import { comparable } from '../../exec/hybrid/plan/throwing.js';
 import { forwardedSettings } from '../../exec/hybrid/settings.js';
 import { insertParameters, namedTables, parseStatement } from '../../exec/hybrid/statement.js';
 import { testSeed } from '../harness/seeds.js';
+import { memoryDuckdb } from './memoryDuckdb.js';
 
-let instance: DuckDBInstance;
-let connection: DuckDBConnection;
 let local: Local;
-
-before(async () => {
-  instance = await DuckDBInstance.create(':memory:');
-  connection = await instance.connect();
+memoryDuckdb((connection) => {
   local = new Local(connection, undefined);
-});
-
-after(() => {
-  connection.closeSync();
-  instance.closeSync();
 });
 
 async function treeOf(sql: string): Promise<Ast> {

@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { forceUnmountUnder, mountsUnder } from './mountTable.js';
-import { RUN_VARIABLE, runId, runPrefix, tempParent } from './testRun.js';
+import { makeTempDir, RUN_VARIABLE, runId, runPrefix, tempParent } from './testRun.js';
 
 interface LeakedProcess {
   readonly pid: number;
@@ -63,6 +63,16 @@ export function removeTempDir(dir: string): void {
   const still = mountsUnder(dir);
   if (still.length > 0) throw new Error(`cannot unmount ${still[0]!.mountpoint}`);
   rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
+}
+
+/** `work` with a directory that is gone afterwards. */
+export async function withTempDir(work: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await makeTempDir();
+  try {
+    await work(dir);
+  } finally {
+    removeTempDir(dir);
+  }
 }
 
 /** Kills, unmounts and removes all that carries this run's mark. */
