@@ -21,6 +21,7 @@ import {
 } from '../protocol/execution.js';
 import { type FragmentOptions, fragmentMetadata } from '../protocol/fragmentOptions.js';
 import { FLOW_WINDOW_BYTES, MAX_MESSAGE_BYTES, VERSION } from '../protocol/metadata.js';
+import { channelCredentials, type Pem } from '../security/tls.js';
 import { executionError } from './errors.js';
 
 /** PEM. */
@@ -56,18 +57,20 @@ const CANCEL_TIMEOUT_MS = 10_000;
 const KEEPALIVE_MS = 300_000;
 const KEEPALIVE_ANSWER_MS = 20_000;
 
-function bytesOf(pem: string | Uint8Array | undefined): Buffer | null {
-  return pem === undefined ? null : Buffer.from(pem as Uint8Array);
+function pemOf(pem: string | Uint8Array | undefined, origin: string): Pem | undefined {
+  return pem === undefined
+    ? undefined
+    : { text: Buffer.from(pem as Uint8Array).toString(), origin };
 }
 
 /** Throws USAGE: certificates that cannot be read. */
-function channelCredentials(endpoint: Endpoint, tls: TlsOptions): ChannelCredentials {
-  if (!endpoint.secure) return credentials.createInsecure();
-  try {
-    return credentials.createSsl(bytesOf(tls.ca), bytesOf(tls.key), bytesOf(tls.certificate));
-  } catch (cause) {
-    throw new OpenduckError('USAGE', 'the certificates for TLS cannot be used', { cause });
-  }
+function credentialsOf({ secure }: Endpoint, tls: TlsOptions): ChannelCredentials {
+  if (!secure) return credentials.createInsecure();
+  return channelCredentials({
+    ca: pemOf(tls.ca, 'tls.ca'),
+    certificate: pemOf(tls.certificate, 'tls.certificate'),
+    key: pemOf(tls.key, 'tls.key'),
+  });
 }
 
 export class Transport {
@@ -80,7 +83,7 @@ export class Transport {
     this.where = endpointText(endpoint);
     this.#clock = clock;
     const name = tls.serverName;
-    this.#client = new Client(hostAndPort(endpoint), channelCredentials(endpoint, tls), {
+    this.#client = new Client(hostAndPort(endpoint), credentialsOf(endpoint, tls), {
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
       'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,

@@ -63,11 +63,15 @@ export function serverCredentials(tls: ServerTls | undefined): ServerCredentials
   return ServerCredentials.createSsl(ca, [pair], clientCa !== undefined);
 }
 
-/** As `serverCredentials`. */
+/** Throws as `serverCredentials`, also for a key or a certificate alone. */
 export function channelCredentials({ ca, certificate, key }: ClientTls): ChannelCredentials {
   if (ca !== undefined) certificateOf(ca);
   const roots = ca === undefined ? null : Buffer.from(ca.text);
-  if (certificate === undefined || key === undefined) return ChannelCredentials.createSsl(roots);
+  if (certificate === undefined || key === undefined) {
+    const alone = certificate ?? key;
+    if (alone === undefined) return ChannelCredentials.createSsl(roots);
+    throw wrong(alone, 'a certificate and its key belong together');
+  }
   checkPair(certificate, key);
   const [chain, secret] = [Buffer.from(certificate.text), Buffer.from(key.text)];
   return ChannelCredentials.createSsl(roots, secret, chain);
