@@ -69,7 +69,7 @@ export class Engine {
       holder,
       directories: this.directories,
       databases: () => this.#databases.values(),
-      forgetOldVersions: () => this.usage.forgetOldVersions(),
+      letGoUnused: () => this.usage.forgetOldVersions().then(() => this.#retired.settled()),
     });
     const options = { ...given, objects: this.garbage.objects };
     this.options = options;

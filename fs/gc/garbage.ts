@@ -43,8 +43,11 @@ export interface GarbagePorts {
   readonly logger: Logger;
   readonly directories: LogDirectories;
   readonly databases: () => Iterable<EngineDatabase>;
-  /** What the kernel only remembers of old versions is let go. */
-  readonly forgetOldVersions: () => Promise<void>;
+  /**
+   * What nobody uses is let go: what the kernel only remembers of old versions, and databases
+   * that were dropped a moment ago.
+   */
+  readonly letGoUnused: () => Promise<void>;
 }
 
 export class Garbage {
@@ -158,7 +161,7 @@ export class Garbage {
   }
 
   async #letGo(): Promise<void> {
-    await this.#ports.forgetOldVersions();
+    await this.#ports.letGoUnused();
     for (const { snapshots } of [...this.#ports.databases()]) await snapshots.dropIdle();
   }
 
