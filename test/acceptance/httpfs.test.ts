@@ -2,34 +2,40 @@
 import assert from 'node:assert/strict';
 import { HttpMount } from '../harness/httpMount.js';
 import { run, succeeded } from '../harness/proc.js';
-import { ensureHttpfs } from '../harness/pythonModules.js';
+import { HTTPFS_PYTHONS, type Python } from '../harness/pythonModules.js';
 import { acceptance, type Scene } from '../harness/scene.js';
 import { within } from '../harness/testRun.js';
 
 const LOAD = `
-import sys, time, json, glob, os, duckdb, duckdb_ext
-base = list(duckdb_ext.__path__)[0]
-path = glob.glob(os.path.join(base, 'extensions', 'v1.4.4', '*', 'httpfs.duckdb_extension'))[0]
+import sys, time, json, glob, os, duckdb
+name = f'v{duckdb.__version__}/**/httpfs.duckdb_extension'
+folders = [folder for folder in sys.path if os.path.isdir(folder)]
+path = next(path for folder in folders for path in glob.glob(f'{folder}/duckdb_ext*/**/{name}', recursive=True))
 # Processes of one machine that have a name of their own are clients of their own.
 db = duckdb.connect(config={'custom_user_agent': f'test-{os.getpid()}'})
 db.execute(f"LOAD '{path}'")
 def one(sql): return db.execute(sql).fetchone()
 `;
 
-/** Runs a program with DuckDB as \`db\`; what it prints as JSON. */
-async function python(scene: Scene, program: string, ...args: string[]): Promise<unknown> {
-  const modules = await ensureHttpfs();
-  if (typeof modules === 'string') {
-    scene.skip(modules);
-    return undefined;
+/** Runs a program with DuckDB as \`db\`; resolves to what it prints as JSON. */
+type RunPython = (program: string, ...args: string[]) => Promise<unknown>;
+
+/** One test for each DuckDB whose httpfs there is. */
+function withHttpfs(what: string, body: (scene: Scene, python: RunPython) => Promise<void>): void {
+  for (const [version, ensure] of HTTPFS_PYTHONS) {
+    acceptance(`httpfs of DuckDB ${version}: ${what}`, { seconds: 240 }, async (scene) => {
+      const found: Python | string = await ensure();
+      if (typeof found === 'string') return scene.skip(found);
+      await body(scene, async (program, ...args) => {
+        const options = { env: found.env, timeoutMs: 60_000 };
+        const result = await run('python3', ['-c', LOAD + program, ...args], options);
+        return JSON.parse(succeeded(result));
+      });
+    });
   }
-  const options = { env: modules.env, timeoutMs: 60_000 };
-  const result = await run('python3', ['-c', LOAD + program, ...args], options);
-  return JSON.parse(succeeded(result));
 }
 
-acceptance('httpfs: named, newest, with a WAL, with a token', { seconds: 180 }, async (scene) => {
-  if (typeof (await ensureHttpfs()) === 'string') return void (await python(scene, ''));
+withHttpfs('named, newest, with a WAL, with a token', async (scene, python) => {
   const http = await HttpMount.start(scene, ['--token', 'a-secret-token']);
   const writer = scene.duckdb();
   await writer.open(http.mount.path('a.duckdb'));
@@ -52,13 +58,12 @@ print(json.dumps([refused, one("SELECT count(*), min(i) FROM before.t"),
   one("SELECT count(*), min(i) FROM newest.t"),
   one("SELECT md5(string_agg(s, '' ORDER BY i)) FROM newest.t")[0],
   one("SELECT count(*) FROM before.t JOIN newest.t USING (i)")[0]]))`;
-  const [refused, ...rows] = (await python(scene, program, http.endpoint)) as unknown[];
+  const [refused, ...rows] = (await python(program, http.endpoint)) as unknown[];
   assert.match(String(refused), /database does not exist/, 'all that DuckDB says of 401');
   assert.deepEqual(rows, [[300_001, -1], [299_001, -2], digest, 299_000]);
 });
 
-acceptance('httpfs: a head that moves is never mixed in', { seconds: 180 }, async (scene) => {
-  if (typeof (await ensureHttpfs()) === 'string') return void (await python(scene, ''));
+withHttpfs('a head that moves is never mixed in', async (scene, python) => {
   const http = await HttpMount.start(scene, ['--publish-interval', '100ms']);
   const writer = scene.duckdb();
   await writer.open(http.mount.path('a.duckdb'));
@@ -88,7 +93,7 @@ while time.monotonic() < end or len(seen) < 2:
     try: db.execute("DETACH d")
     except duckdb.Error: pass
 print(json.dumps([len(seen), refused]))`;
-  const runs = [1, 2].map(() => python(scene, program, http.endpoint));
+  const runs = [1, 2].map(() => python(program, http.endpoint));
   const results = (await within(90_000, 'readers', Promise.all(runs))) as [number, number][];
   isOver = true;
   await writing;

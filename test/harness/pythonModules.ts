@@ -23,12 +23,22 @@ const CLIENT: Modules = {
   packages: ['grpcio==1.85.3', 'grpcio-tools==1.85.1', 'pyarrow==26.0.1'],
   check: 'import grpc, grpc_tools, pyarrow, pyarrow.parquet',
 };
-/** Stock DuckDB with its own httpfs, which DuckDB itself would get from its own server. */
-const HTTPFS: Modules = {
-  name: 'httpfs-1',
-  packages: ['duckdb==1.4.4', 'duckdb-ext-httpfs==1.4.4.20260205'],
-  check: 'import duckdb, duckdb_ext; assert duckdb.__version__ == "1.4.4"',
-};
+/**
+ * Stock DuckDB with its own httpfs, which DuckDB itself would get from its own server. Newest last;
+ * for DuckDB 2 nobody has it on PyPI.
+ */
+const HTTPFS: readonly Modules[] = [
+  {
+    name: 'httpfs-1',
+    packages: ['duckdb==1.4.4', 'duckdb-ext-httpfs==1.4.4.20260205'],
+    check: 'import duckdb, duckdb_ext; assert duckdb.__version__ == "1.4.4"',
+  },
+  {
+    name: 'httpfs-2',
+    packages: ['duckdb==1.5.5', 'duckdb-extension-httpfs==1.5.5'],
+    check: 'import duckdb, duckdb_extension_httpfs; assert duckdb.__version__ == "1.5.5"',
+  },
+];
 const LIMIT_MS = 10 * 60_000;
 
 const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/python/', import.meta.url));
@@ -74,5 +84,7 @@ async function ensure({ name, packages, check }: Modules): Promise<Python | stri
 /** A Python with grpcio, grpcio-tools and pyarrow, or why there is none. */
 export const ensurePython = (): Promise<Python | string> => ensure(CLIENT);
 
-/** A Python with DuckDB and httpfs, or why there is none. */
-export const ensureHttpfs = (): Promise<Python | string> => ensure(HTTPFS);
+/** Pythons with a DuckDB and its httpfs, by DuckDB's version, or why there is none. */
+export const HTTPFS_PYTHONS: ReadonlyMap<string, () => Promise<Python | string>> = new Map(
+  HTTPFS.map((modules) => [modules.packages[0]!.slice('duckdb=='.length), () => ensure(modules)]),
+);
