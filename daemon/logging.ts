@@ -34,7 +34,7 @@ export function changeLogLevel(logger: DaemonLogger, level: string | undefined):
   const before = logger.level;
   logger.level = known;
   // One of the two levels shows it, if any.
-  if (before !== known) logger.warn({ before, level: known }, 'the log has another level now');
+  if (before !== known) logger.warn({ from: before, to: known }, 'the log has another level now');
   return known;
 }
 

@@ -227,7 +227,11 @@ async function serveControl(
       memoryBytes: () => process.memoryUsage.rss(),
       worker: () => worker?.state,
       http: () => http?.endpoint,
-      logLevel: (level) => changeLogLevel(logger, level),
+      logLevel: (level) => {
+        const now = changeLogLevel(logger, level);
+        if (level !== undefined) worker?.setLogLevel(now);
+        return now;
+      },
       shutdown: async (lazy) => {
         await unmountOnRequest(mounted, start, worker, lazy);
         stop.request('the unmount command');

@@ -8,6 +8,7 @@ import type { LogFields, Logger } from './ports.js';
 export type AuditAction =
   | 'create'
   | 'rename'
+  | 'replace'
   | 'drop'
   | 'undrop'
   | 'clone'

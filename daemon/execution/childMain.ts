@@ -1,11 +1,27 @@
 /** The child's side of childProgram.ts. */
 import { createInterface } from 'node:readline';
+import { changeLogLevel, type DaemonLogger } from '../logging.js';
 import { failedMessage } from '../readiness.js';
+import type { LogLevel } from '../settings.js';
 
 export interface StartedProgram {
   /** What the parent is told. */
   readonly ready: unknown;
+  /** Its log. */
+  readonly logger: DaemonLogger;
+  /** Called after the level of the log has changed, for processes that it has started itself. */
+  logLevelChanged?(level: LogLevel): void;
   stop(): Promise<void>;
+}
+
+/** A line of the parent after the configuration. */
+export interface ParentMessage {
+  readonly logLevel: LogLevel;
+}
+
+function obey({ logger, logLevelChanged }: StartedProgram, { logLevel }: ParentMessage): void {
+  const now = changeLogLevel(logger, logLevel);
+  logLevelChanged?.(now);
 }
 
 /** `start` gets the configuration. The process ends when the parent wants it to, or is gone. */
@@ -26,6 +42,8 @@ export async function runChild<C>(start: (config: C) => Promise<StartedProgram>)
     process.stdout.write(`${JSON.stringify(failedMessage(error))}\n`, () => process.exit(1));
     return;
   }
+  // The parent says nothing more before it has heard this.
+  input.on('line', (line) => obey(program, JSON.parse(line) as ParentMessage));
   process.stdout.write(`${JSON.stringify({ ready: program.ready })}\n`);
   process.once('SIGTERM', () => input.close());
   await parentGone;

@@ -1,13 +1,16 @@
 /**
  * A program of ours as a child process: it gets its configuration as one line of JSON on standard
- * input, says in one line on standard output that it is ready or why it is not, and ends when its
- * standard input ends, so also when its parent is gone. See childMain.ts for its side.
+ * input, and later what else it is to know, a line each. It says in one line on standard output
+ * that it is ready or why it is not, and ends when its standard input ends, so also when its parent
+ * is gone. See childMain.ts for its side.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { environmentWithoutSecrets } from '../hideSecrets.js';
 import { errorOf, type FailedMessage } from '../readiness.js';
+import type { LogLevel } from '../settings.js';
+import type { ParentMessage } from './childMain.js';
 
 export interface ChildOptions {
   /** Path of the compiled program. */
@@ -24,6 +27,7 @@ export interface RunningChild<R> {
   readonly ready: R;
   /** Resolves when it is gone, with what became of it. */
   readonly ended: Promise<string>;
+  setLogLevel(level: LogLevel): void;
   /** Asks it to end, and makes it after a while. */
   stop(): Promise<void>;
 }
@@ -60,7 +64,11 @@ export async function startChild<R>(options: ChildOptions): Promise<RunningChild
   child.stdin.on('error', () => {}); // it has ended; `ended` tells
   // Not inherited: the log file may be replaced under our own descriptor.
   child.stderr.on('data', (part: Buffer) => void process.stderr.write(part));
-  child.stdin.write(`${JSON.stringify(config)}\n`);
+  const tell = (line: unknown): void => {
+    if (child.stdin.writable) child.stdin.write(`${JSON.stringify(line)}\n`);
+  };
+  tell(config);
+  const setLogLevel = (logLevel: LogLevel) => tell({ logLevel } satisfies ParentMessage);
   const stop = async (): Promise<void> => {
     child.stdin.end();
     await Promise.race([ended, clock.sleep(STOP_LIMIT_MS)]);
@@ -72,7 +80,7 @@ export async function startChild<R>(options: ChildOptions): Promise<RunningChild
     ended.then((how) => ({ how })),
     clock.sleep(START_LIMIT_MS).then(() => ({ how: 'no answer in time' })),
   ]);
-  if ('ready' in line) return { pid: child.pid!, ready: line.ready, ended, stop };
+  if ('ready' in line) return { pid: child.pid!, ready: line.ready, ended, setLogLevel, stop };
   child.kill('SIGKILL');
   await ended;
   if ('failed' in line) throw errorOf(line);

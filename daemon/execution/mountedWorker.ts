@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { nodeDisk } from '../../layers/os/nodeDisk.js';
 import { describeError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
-import type { DaemonSettings } from '../settings.js';
+import type { DaemonSettings, LogLevel } from '../settings.js';
 import { type SupervisedWorker, supervisedWorker } from './supervisedWorker.js';
 import { workerConfig } from './workerConfig.js';
 
@@ -58,6 +58,11 @@ export class MountedWorker {
   async resume(): Promise<void> {
     const { endpoint } = await this.#supervisor.start();
     this.#endpoint = endpoint;
+  }
+
+  /** Also of its writing half. */
+  setLogLevel(level: LogLevel): void {
+    this.#supervisor.setLogLevel(level);
   }
 
   /** For a mount that was to end and goes on. */

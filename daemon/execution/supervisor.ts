@@ -1,6 +1,7 @@
 /** Keeps a child process running: started again when it ends, sooner or later as it lives long. */
 import { describeError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
+import type { LogLevel } from '../settings.js';
 import type { RunningChild } from './childProgram.js';
 
 export interface SupervisorOptions<R> {
@@ -23,6 +24,7 @@ export class Supervisor<R> {
   #last: R | undefined;
   #restarts = 0;
   #isStopped = true;
+  #logLevel: LogLevel | undefined;
   #watching: Promise<void> = Promise.resolve();
   #stopWaiting: () => void = () => {};
 
@@ -48,8 +50,15 @@ export class Supervisor<R> {
     return child.ready;
   }
 
+  /** Of the running one and of those that follow. */
+  setLogLevel(level: LogLevel): void {
+    this.#logLevel = level;
+    this.#child?.setLogLevel(level);
+  }
+
   async #startChild(): Promise<RunningChild<R>> {
     const child = await this.#options.start(this.#last);
+    if (this.#logLevel !== undefined) child.setLogLevel(this.#logLevel);
     this.#child = child;
     this.#last = child.ready;
     return child;

@@ -14,10 +14,11 @@ import { Worker } from '../../exec/worker/worker.js';
 import { OPEN_DATABASES } from '../../exec/worker/writer.js';
 import { type StartWriter, WriterLink } from '../../exec/worker/writerLink.js';
 import { type Logger, systemClock, systemRandom, uuidV7 } from '../../proto/ports.js';
-import { createLogger } from '../logging.js';
+import { createLogger, type DaemonLogger } from '../logging.js';
+import type { LogLevel } from '../settings.js';
 import { authorizeOf } from './accessConfig.js';
 import { runChild, type StartedProgram } from './childMain.js';
-import { startChild } from './childProgram.js';
+import { type RunningChild, startChild } from './childProgram.js';
 import { mountedDatabases } from './mountedDatabases.js';
 import type { WorkerConfig, WorkerReady } from './workerConfig.js';
 import type { WriterConfig } from './writerMain.js';
@@ -42,10 +43,17 @@ function instanceSettings(config: WorkerConfig): InstanceSettings {
   };
 }
 
+interface Writer {
+  readonly link: WriterLink;
+  /** Of the running one; a later one begins with the level of the worker. */
+  setLogLevel(level: LogLevel): void;
+}
+
 /** undefined without a mount: there is nothing that takes a writer. */
-function writerOf(config: WorkerConfig, logger: Logger): WriterLink | undefined {
-  const { mountpoint, workDirectory, logLevel } = config;
+function writerOf(config: WorkerConfig, logger: DaemonLogger): Writer | undefined {
+  const { mountpoint, workDirectory } = config;
   if (mountpoint === undefined) return undefined;
+  let running: RunningChild<unknown> | undefined;
   const start: StartWriter = async () => {
     const token = systemRandom.bytes(16).toString('hex');
     // A name of its own: what a killed one listened on stays.
@@ -53,6 +61,7 @@ function writerOf(config: WorkerConfig, logger: Logger): WriterLink | undefined 
     const share = instanceSettings(config);
     const memoryBytes = Math.floor(share.memoryBytes / OPEN_DATABASES);
     const instance = { ...share, memoryBytes };
+    const logLevel = logger.level;
     const child = await startChild({
       program: WRITER_PROGRAM,
       config: { mountpoint, socketPath, token, instance, logLevel } satisfies WriterConfig,
@@ -60,11 +69,13 @@ function writerOf(config: WorkerConfig, logger: Logger): WriterLink | undefined 
       clock: systemClock,
     });
     logger.info({ writer: child.pid }, 'the writing half of the worker has started');
+    running = child;
+    if (logger.level !== logLevel) child.setLogLevel(logger.level); // changed meanwhile
     void child.ended.then((how) => logger.info({ how }, 'the writing half has ended'));
     const { ended, stop } = child;
     return { target: `unix:${socketPath}`, token, ended, stop };
   };
-  return new WriterLink(start);
+  return { link: new WriterLink(start), setLogLevel: (level) => running?.setLogLevel(level) };
 }
 
 function registrationOf(
@@ -125,7 +136,7 @@ async function start(config: WorkerConfig): Promise<StartedProgram> {
     source,
     pool,
     admission: new Admission({ running: maxConcurrency, waiting: maxQueue }),
-    writer,
+    writer: writer?.link,
     hasOwnCatalog: mountpoint === undefined,
     externalAccess: settings.externalAccess,
     clock: systemClock,
@@ -148,9 +159,9 @@ async function start(config: WorkerConfig): Promise<StartedProgram> {
     await server.drain(DRAIN_MS);
     await server.close();
     pool.close();
-    await writer?.close();
+    await writer?.link.close();
   };
-  return { ready, stop };
+  return { ready, logger, logLevelChanged: (level) => writer?.setLogLevel(level), stop };
 }
 
 await runChild(start);

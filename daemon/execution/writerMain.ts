@@ -38,6 +38,7 @@ await runChild<WriterConfig>(async (config) => {
   });
   return {
     ready: {},
+    logger,
     stop: async () => {
       await server.drain(DRAIN_MS);
       await service.close();

@@ -23,6 +23,7 @@ import type { Answer, Call, Encoder } from '../session/call.js';
 import { SNAPSHOTS_NAME } from '../snapshotNames.js';
 import { readOnlyHistory } from './readOnlyHistory.js';
 import { setSpillAttributes } from './spillFiles.js';
+import { truncateFile } from './truncation.js';
 
 /** Images never change: the kernel may keep their attributes as long as it likes. */
 const FOREVER_MS = 3_600_000;
@@ -250,7 +251,7 @@ async function resize(
 ): Promise<FileNode> {
   const { database } = node.entry;
   if (fs.findHandle(handle)?.writes !== undefined && node.kind === 'live') {
-    database.truncate(node.file, size);
+    truncateFile(fs, call, node.entry, node.file, size);
     return node;
   }
   const thread = call.header.pid;
@@ -266,7 +267,7 @@ async function resize(
   }
   try {
     await database.prepareForWriting();
-    database.truncate(file, size);
+    truncateFile(fs, call, node.entry, file, size);
     await database.commit(file); // at once: no fsync comes after truncate(2) by path
   } finally {
     fs.hints.take(thread);

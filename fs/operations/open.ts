@@ -21,6 +21,7 @@ import { entryAnswer } from './attributes.js';
 import { openListed } from './history.js';
 import { readOnlyHistory, requireNoHistory } from './readOnlyHistory.js';
 import { createSpill, openSpill } from './spillFiles.js';
+import { truncateFile } from './truncation.js';
 
 const O_ACCMODE = 3;
 const O_TRUNC = 0o1000;
@@ -53,7 +54,7 @@ export async function open(fs: FileSystem, call: Call): Promise<Answer> {
     case 'spillFile':
       return openSpill(fs, node, (flags & O_TRUNC) !== 0, fs.callers.processOf(thread));
     default:
-      if (isWrite(flags)) return openAnswer(await openForWriting(fs, node, flags, thread));
+      if (isWrite(flags)) return openAnswer(await openForWriting(fs, call, node, flags));
       return openAnswer(openForReading(fs, node, thread));
   }
 }
@@ -112,11 +113,12 @@ function readerDetails(
 
 async function openForWriting(
   fs: FileSystem,
+  call: Call,
   node: FileNode,
   flags: number,
-  thread: number,
 ): Promise<Handle> {
   const { entry } = node;
+  const thread = call.header.pid;
   const name = entry.database.name + node.file.suffix;
   if (fs.readOnly || (node.kind === 'reader' && node.ref !== undefined)) {
     throw new OpenduckError('READ_ONLY', `${name} is opened read-only only`, {
@@ -139,7 +141,7 @@ async function openForWriting(
     await entry.database.prepareForWriting();
     if (!file.hasContent) throw stale('the file was unlinked meanwhile');
     const live = liveNodeFor(fs, node, file, thread);
-    const handle = grantWriting(fs, live, process, flags);
+    const handle = grantWriting(fs, call, live, process, flags);
     fs.hints.take(thread); // after the handle is there: no gap in which the set could settle
     return handle;
   });
@@ -178,8 +180,16 @@ function liveNodeFor(fs: FileSystem, node: FileNode, file: LiveFile, thread: num
   throw stale('the live file is another node');
 }
 
-function grantWriting(fs: FileSystem, node: LiveNode, process: number, flags: number): Handle {
-  if ((flags & O_TRUNC) !== 0 && node.file.size > 0) node.entry.database.truncate(node.file, 0);
+function grantWriting(
+  fs: FileSystem,
+  call: Call,
+  node: LiveNode,
+  process: number,
+  flags: number,
+): Handle {
+  if ((flags & O_TRUNC) !== 0 && node.file.size > 0) {
+    truncateFile(fs, call, node.entry, node.file, 0);
+  }
   return fs.addHandle(node, {
     process,
     live: node.file,
@@ -227,7 +237,7 @@ export async function create(fs: FileSystem, call: Call): Promise<Answer> {
       audit(fs.logger, 'create', actor, fields, 'a database was created');
     }
     const node = fs.nodes.live(entry, file);
-    const handle = grantWriting(fs, node, process, flags);
+    const handle = grantWriting(fs, call, node, process, flags);
     return joined(entryAnswer(fs, node), openAnswer(handle));
   });
 }

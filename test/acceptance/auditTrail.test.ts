@@ -4,7 +4,7 @@ import { open, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AuditLine, auditTrail } from '../harness/auditTrail.js';
 import type { MountFixture } from '../harness/mountFixture.js';
-import { succeeded } from '../harness/proc.js';
+import { must, succeeded } from '../harness/proc.js';
 import { acceptance, type Scene } from '../harness/scene.js';
 import { sleep } from '../harness/testRun.js';
 
@@ -77,6 +77,38 @@ acceptance(
       .map(short)
       .slice(2);
     assert.deepEqual(lines, ['drop old by process', 'rename new by process']);
+  },
+);
+
+acceptance(
+  'who writes another content into a database stands in the audit trail; DuckDB itself does not',
+  { seconds: 60 },
+  async (scene) => {
+    const mount = await scene.mount();
+    await commit(scene, mount, 'old');
+    const shrinking = scene.duckdb();
+    await shrinking.open(mount.path('old.duckdb'));
+    await shrinking.sql('CREATE TABLE big AS SELECT range AS i FROM range(300000); CHECKPOINT');
+    const big = (await stat(mount.path('old.duckdb'))).size;
+    await shrinking.sql('DROP TABLE big; CHECKPOINT');
+    await shrinking.end();
+    const small = (await stat(mount.path('old.duckdb'))).size;
+    assert.ok(small < big, 'DuckDB itself has shortened the file');
+    await commit(scene, mount, 'new');
+    await must('cp', [mount.path('new.duckdb'), mount.path('old.duckdb')]);
+    const copied = (await stat(mount.path('old.duckdb'))).size;
+    await truncate(mount.path('old.duckdb'), 4096);
+    await must('cp', [mount.path('new.duckdb'), mount.path('third.duckdb')]);
+    const lines = auditTrail(await mount.log()).slice(2);
+    assert.deepEqual(
+      lines.map((line) => [short(line), line['process'], line['bytes'], line['left']]),
+      [
+        ['replace old by process', 'cp', small, 0],
+        ['replace old by process', lines[1]?.['process'], copied, 4096],
+        ['create third by process', 'cp', undefined, undefined],
+      ],
+    );
+    assert.equal(lines[1]?.['callerPid'], process.pid);
   },
 );
 

@@ -1,7 +1,7 @@
 /** Executions that end early, and workers that end: the mount goes on. */
 import assert from 'node:assert/strict';
 import { status } from '@grpc/grpc-js';
-import { succeeded } from '../harness/proc.js';
+import { processState, succeeded } from '../harness/proc.js';
 import { acceptance } from '../harness/scene.js';
 import { sleep } from '../harness/testRun.js';
 import { WorkerMount } from '../harness/workerMount.js';
@@ -116,3 +116,67 @@ acceptance('unmounting beside a worker', { seconds: 60 }, async (scene) => {
   succeeded(await worker.mount.cli(['unmount', worker.mount.mountpoint]));
   assert.equal(await worker.mount.ended(), 0);
 });
+
+/** Processes that have told of an execution so far, as often as they did. */
+async function tellers({ mount }: WorkerMount): Promise<number[]> {
+  const ends = /"level":"debug".*"pid":(\d+).*"msg":"an execution has ended"/g;
+  return [...(await mount.log()).matchAll(ends)].map((match) => Number(match[1]));
+}
+
+async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; !(await isTrue()); i++, await sleep(50)) assert.ok(i < 300, what);
+}
+
+/** Sets the level and waits until these processes have it. */
+async function setLevel({ mount }: WorkerMount, level: string, pids: number[]): Promise<void> {
+  assert.equal(succeeded(await mount.cli(['log-level', level])), `${level}\n`);
+  for (const pid of pids) {
+    const line = new RegExp(`"pid":${pid},"from":"\\w+","to":"(\\w+)"`, 'g');
+    const last = async () => [...(await mount.log()).matchAll(line)].at(-1)?.[1];
+    await until(`${pid} has the level ${level}`, async () => (await last()) === level);
+  }
+}
+
+acceptance(
+  'a log level set at run time is that of the worker and its writing half, too',
+  { seconds: 90 },
+  async (scene) => {
+    const worker = await WorkerMount.start(scene);
+    const { mount } = worker;
+    await worker.create('duck', 'CREATE TABLE t (i INTEGER)');
+    const insert = (client = worker.client()) =>
+      client.run('INSERT INTO t VALUES (1)', { database: 'duck' });
+    const toldBy = (...pids: number[]): Promise<void> =>
+      until(`${pids} tell`, async () => {
+        const told = await tellers(worker);
+        return pids.every((pid) => told.includes(pid));
+      });
+    const writerPid = async (): Promise<number> =>
+      Number(/"writer":(\d+)(?![\s\S]*"writer":)/.exec(await mount.log())?.[1]);
+    await insert();
+    const writer = await writerPid();
+    assert.deepEqual(await tellers(worker), [], 'not at the level info');
+    const { pid } = await worker.awaitWorker();
+    await setLevel(worker, 'debug', [mount.pid, pid, writer]);
+    await insert();
+    await toldBy(pid, writer);
+    const before = (await tellers(worker)).length;
+    await setLevel(worker, 'info', [mount.pid, pid, writer]);
+    await insert();
+    await setLevel(worker, 'debug', [mount.pid, pid, writer]);
+    await insert();
+    const count = async () => (await tellers(worker)).length;
+    await until('both tell of the last one', async () => (await count()) >= before + 2);
+    assert.equal(await count(), before + 2, 'nothing of the one at the level info');
+
+    // Those that are started later begin with it.
+    process.kill(writer, 'SIGKILL');
+    await until('the writing half is gone', async () => (await processState(writer)) === undefined);
+    await insert().catch(() => insert()); // the first one may meet the dead one
+    await toldBy(await writerPid());
+    process.kill(pid, 'SIGKILL');
+    const next = await worker.awaitWorker(pid);
+    await insert();
+    await toldBy(next.pid, await writerPid());
+  },
+);

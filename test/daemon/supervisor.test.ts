@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { RunningChild } from '../../daemon/execution/childProgram.js';
 import { Supervisor } from '../../daemon/execution/supervisor.js';
+import type { LogLevel } from '../../daemon/settings.js';
 import { silentLogger } from '../../proto/ports.js';
 import { ManualClock } from '../fs/manualClock.js';
 
 interface FakeChild extends RunningChild<number> {
   readonly previous: number | undefined;
+  readonly levels: LogLevel[];
   die(): void;
 }
 
@@ -40,7 +42,9 @@ class Scene {
       this.stopped.push(pid);
       die();
     };
-    const child = { pid, ready: pid * 10, ended, stop, die, previous };
+    const levels: LogLevel[] = [];
+    const setLogLevel = (level: LogLevel) => void levels.push(level);
+    const child = { pid, ready: pid * 10, ended, stop, die, previous, levels, setLogLevel };
     this.children.push(child);
     return child;
   }
@@ -98,4 +102,15 @@ test('stopping: at once, also between two; and it may be started anew', async ()
   scene.clock.advance(60_000);
   await turns();
   assert.equal(scene.children.length, 2);
+});
+
+test('a new log level is told to the child and to those that follow it', async () => {
+  const scene = new Scene();
+  await scene.supervisor.start();
+  assert.deepEqual(scene.children[0]!.levels, []);
+  scene.supervisor.setLogLevel('debug');
+  assert.deepEqual(scene.children[0]!.levels, ['debug']);
+  await scene.pauseAfter(scene.children[0]!.die);
+  assert.deepEqual(scene.children[1]!.levels, ['debug']);
+  await scene.supervisor.stop();
 });
