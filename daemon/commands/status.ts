@@ -11,6 +11,7 @@ import {
 import type { DaemonStatus } from '../control/client.js';
 import { databaseTable } from '../databaseTable.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
+import type { WorkerFigures } from '../execution/workerConfig.js';
 import { formatDuration, formatSize } from '../quantities.js';
 import { endpointOptions } from '../query/endpointFlags.js';
 import { connectToDaemon } from '../session.js';
@@ -67,10 +68,16 @@ function describeAside(
   );
 }
 
-function describeWorker({ endpoint, pid, restarts }: WorkerState): string {
+function describeExecutions({ running, waiting, done, failed, cancelled }: WorkerFigures): string {
+  const ended = `${done} done, ${failed} failed, ${cancelled} cancelled`;
+  return `\n  executions: ${running} running, ${waiting} waiting; ${ended}`;
+}
+
+function describeWorker({ endpoint, pid, restarts, figures }: WorkerState): string {
   const state = pid === 0 ? 'being started again' : `pid ${pid}`;
   const times = restarts === 0 ? '' : `, started again ${restarts} times`;
-  return `Worker at ${endpoint}, ${state}${times}\n`;
+  const busy = figures === undefined ? '' : describeExecutions(figures);
+  return `Worker at ${endpoint}, ${state}${times}${busy}\n`;
 }
 
 function printForPeople(context: CommandContext, daemon: StatusListing): void {

@@ -14,6 +14,7 @@ import {
   decodeDatabase,
   decodeDropped,
   decodeSnapshot,
+  decodeWorker,
   numberOf,
 } from './messages.js';
 import {
@@ -149,7 +150,7 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
         memoryBytes: numberOf(reply.memoryBytes, 'memory'),
         databases: reply.databases.map(decodeDatabase),
         aside: reply.aside.map(decodeAside),
-        worker: reply.worker ?? undefined,
+        worker: decodeWorker(reply.worker),
         http: reply.http ?? undefined,
       };
     },

@@ -9,12 +9,14 @@ import type {
   SnapshotSummary,
 } from '../../fs/engineCommands.js';
 import { checkedNumber, databaseId, snapshotId } from '../../proto/ids.js';
+import type { WorkerState } from '../execution/mountedWorker.js';
 import type {
   AsideMessage,
   DatabaseMessage,
   DroppedMessage,
   Int64,
   SnapshotMessage,
+  WorkerMessage,
 } from './protocol.js';
 
 export function numberOf(value: Int64, what: string): number {
@@ -82,4 +84,10 @@ export function decodeSnapshot(message: SnapshotMessage): SnapshotSummary {
     reason: message.reason,
     size: numberOf(message.size, 'size'),
   };
+}
+
+/** undefined: there is none. */
+export function decodeWorker(worker: WorkerMessage | null | undefined): WorkerState | undefined {
+  if (worker === undefined || worker === null) return undefined;
+  return { ...worker, figures: worker.figures ?? undefined };
 }

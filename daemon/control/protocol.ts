@@ -7,6 +7,7 @@ import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { assert } from '../../proto/errors.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
+import type { WorkerFigures } from '../execution/workerConfig.js';
 
 /** Decoded: a string. To be encoded: a number is fine. */
 export type Int64 = string | number;
@@ -78,6 +79,10 @@ export interface StoredSnapshotMessage {
   readonly sharedBytes: Int64;
 }
 
+export interface WorkerMessage extends Omit<WorkerState, 'figures'> {
+  readonly figures?: WorkerFigures | null | undefined;
+}
+
 export interface StatusMessage {
   readonly pid: number;
   readonly mountpoint: string;
@@ -88,7 +93,7 @@ export interface StatusMessage {
   readonly databases: readonly DatabaseMessage[];
   readonly counters: Readonly<Record<string, number>>;
   readonly aside: readonly AsideMessage[];
-  readonly worker?: WorkerState | null | undefined;
+  readonly worker?: WorkerMessage | null | undefined;
   /** Endpoint of the HTTP side. */
   readonly http?: string | null | undefined;
 }

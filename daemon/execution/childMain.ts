@@ -1,14 +1,19 @@
 /** The child's side of childProgram.ts. */
 import { createInterface } from 'node:readline';
+import { systemClock } from '../../proto/ports.js';
 import { changeLogLevel, type DaemonLogger } from '../logging.js';
 import { failedMessage } from '../readiness.js';
 import type { LogLevel } from '../settings.js';
+
+const REPORT_MS = 1000;
 
 export interface StartedProgram {
   /** What the parent is told. */
   readonly ready: unknown;
   /** Its log. */
   readonly logger: DaemonLogger;
+  /** Figures for the parent, asked for once a second; told when they have changed. */
+  report?(): unknown;
   /** Called after the level of the log has changed, for processes that it has started itself. */
   logLevelChanged?(level: LogLevel): void;
   stop(): Promise<void>;
@@ -22,6 +27,20 @@ export interface ParentMessage {
 function obey({ logger, logLevelChanged }: StartedProgram, { logLevel }: ParentMessage): void {
   const now = changeLogLevel(logger, logLevel);
   logLevelChanged?.(now);
+}
+
+/** By a channel of its own: DuckDB prints some things to standard output. */
+function tellParent({ report }: StartedProgram): void {
+  if (report === undefined) return;
+  let told = '';
+  const tell = (): void => {
+    const figures = report();
+    const text = JSON.stringify(figures);
+    if (text !== told && process.connected) process.send?.(figures, () => {});
+    told = text;
+    systemClock.after(REPORT_MS, tell);
+  };
+  tell();
 }
 
 /** `start` gets the configuration. The process ends when the parent wants it to, or is gone. */
@@ -45,6 +64,7 @@ export async function runChild<C>(start: (config: C) => Promise<StartedProgram>)
   // The parent says nothing more before it has heard this.
   input.on('line', (line) => obey(program, JSON.parse(line) as ParentMessage));
   process.stdout.write(`${JSON.stringify({ ready: program.ready })}\n`);
+  tellParent(program);
   process.once('SIGTERM', () => input.close());
   await parentGone;
   await program.stop();

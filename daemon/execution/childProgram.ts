@@ -4,7 +4,7 @@
  * that it is ready or why it is not, and ends when its standard input ends, so also when its parent
  * is gone. See childMain.ts for its side.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { environmentWithoutSecrets } from '../hideSecrets.js';
@@ -22,9 +22,12 @@ export interface ChildOptions {
   readonly clock: Clock;
 }
 
-export interface RunningChild<R> {
+/** `F`: what it reports while it runs. */
+export interface RunningChild<R, F = unknown> {
   readonly pid: number;
   readonly ready: R;
+  /** Not older than a second; undefined: nothing yet. */
+  readonly figures: F | undefined;
   /** Resolves when it is gone, with what became of it. */
   readonly ended: Promise<string>;
   setLogLevel(level: LogLevel): void;
@@ -50,13 +53,16 @@ function firstLine<R>(child: ChildProcess): Promise<FirstLine<R>> {
 }
 
 /** Throws what the program says, UNAVAILABLE when it ends or says nothing in time. */
-export async function startChild<R>(options: ChildOptions): Promise<RunningChild<R>> {
+export async function startChild<R, F = unknown>(
+  options: ChildOptions,
+): Promise<RunningChild<R, F>> {
   const { program, config, threads, clock } = options;
   const child = spawn(process.execPath, [program], {
-    stdio: 'pipe',
+    // 'ipc': what the program reports.
+    stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
     cwd: '/',
     env: { ...environmentWithoutSecrets(), UV_THREADPOOL_SIZE: String(threads) },
-  });
+  }) as ChildProcessWithoutNullStreams;
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
@@ -64,6 +70,10 @@ export async function startChild<R>(options: ChildOptions): Promise<RunningChild
   child.stdin.on('error', () => {}); // it has ended; `ended` tells
   // Not inherited: the log file may be replaced under our own descriptor.
   child.stderr.on('data', (part: Buffer) => void process.stderr.write(part));
+  let figures: F | undefined;
+  child.on('message', (message) => {
+    figures = message as F;
+  });
   const tell = (line: unknown): void => {
     if (child.stdin.writable) child.stdin.write(`${JSON.stringify(line)}\n`);
   };
@@ -80,7 +90,19 @@ export async function startChild<R>(options: ChildOptions): Promise<RunningChild
     ended.then((how) => ({ how })),
     clock.sleep(START_LIMIT_MS).then(() => ({ how: 'no answer in time' })),
   ]);
-  if ('ready' in line) return { pid: child.pid!, ready: line.ready, ended, setLogLevel, stop };
+  if ('ready' in line) {
+    const { ready } = line;
+    return {
+      pid: child.pid!,
+      ready,
+      get figures() {
+        return figures;
+      },
+      ended,
+      setLogLevel,
+      stop,
+    };
+  }
   child.kill('SIGKILL');
   await ended;
   if ('failed' in line) throw errorOf(line);

@@ -5,7 +5,7 @@ import { describeError } from '../../proto/errors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import type { DaemonSettings, LogLevel } from '../settings.js';
 import { type SupervisedWorker, supervisedWorker } from './supervisedWorker.js';
-import { workerConfig } from './workerConfig.js';
+import { type WorkerFigures, workerConfig } from './workerConfig.js';
 
 /** In the data directory: what the worker's DuckDB spills, and the socket of its writing half. */
 const WORK_DIRECTORY = 'worker';
@@ -16,6 +16,8 @@ export interface WorkerState {
   /** 0: it ended, and is about to be started again. */
   readonly pid: number;
   readonly restarts: number;
+  /** Of the running process; undefined: it has told nothing yet. */
+  readonly figures: WorkerFigures | undefined;
 }
 
 export class MountedWorker {
@@ -47,7 +49,7 @@ export class MountedWorker {
 
   get state(): WorkerState {
     const { child, restarts } = this.#supervisor;
-    return { endpoint: this.#endpoint, pid: child?.pid ?? 0, restarts };
+    return { endpoint: this.#endpoint, pid: child?.pid ?? 0, restarts, figures: child?.figures };
   }
 
   /** Nothing of it holds the mount afterwards. */

@@ -3,21 +3,26 @@ import { fileURLToPath } from 'node:url';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { startChild } from './childProgram.js';
 import { Supervisor } from './supervisor.js';
-import { threadsOf, type WorkerConfig, type WorkerReady } from './workerConfig.js';
+import {
+  threadsOf,
+  type WorkerConfig,
+  type WorkerFigures,
+  type WorkerReady,
+} from './workerConfig.js';
 
 const PROGRAM = fileURLToPath(new URL('./workerMain.js', import.meta.url));
 
-export type SupervisedWorker = Supervisor<WorkerReady>;
+export type SupervisedWorker = Supervisor<WorkerReady, WorkerFigures>;
 
 /** Not started yet. Started again, it listens on the same port. */
 export function supervisedWorker(
   config: WorkerConfig,
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): SupervisedWorker {
-  return new Supervisor<WorkerReady>({
+  return new Supervisor<WorkerReady, WorkerFigures>({
     what: 'the worker',
     start: (previous) =>
-      startChild<WorkerReady>({
+      startChild<WorkerReady, WorkerFigures>({
         program: PROGRAM,
         config: { ...config, listen: previous?.listen ?? config.listen },
         threads: threadsOf(config),

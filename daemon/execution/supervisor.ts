@@ -4,11 +4,11 @@ import type { Clock, Logger } from '../../proto/ports.js';
 import type { LogLevel } from '../settings.js';
 import type { RunningChild } from './childProgram.js';
 
-export interface SupervisorOptions<R> {
+export interface SupervisorOptions<R, F> {
   /** For logs. */
   readonly what: string;
   /** `previous`: what the last one said when it was ready. */
-  start(previous: R | undefined): Promise<RunningChild<R>>;
+  start(previous: R | undefined): Promise<RunningChild<R, F>>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -18,9 +18,9 @@ const LONGEST_PAUSE_MS = 10_000;
 /** Who lives so long has not failed at the start. */
 const HEALTHY_MS = 30_000;
 
-export class Supervisor<R> {
-  readonly #options: SupervisorOptions<R>;
-  #child: RunningChild<R> | undefined;
+export class Supervisor<R, F = unknown> {
+  readonly #options: SupervisorOptions<R, F>;
+  #child: RunningChild<R, F> | undefined;
   #last: R | undefined;
   #restarts = 0;
   #isStopped = true;
@@ -28,12 +28,12 @@ export class Supervisor<R> {
   #watching: Promise<void> = Promise.resolve();
   #stopWaiting: () => void = () => {};
 
-  constructor(options: SupervisorOptions<R>) {
+  constructor(options: SupervisorOptions<R, F>) {
     this.#options = options;
   }
 
   /** Of the running one; undefined between two. */
-  get child(): RunningChild<R> | undefined {
+  get child(): RunningChild<R, F> | undefined {
     return this.#child;
   }
 
@@ -56,7 +56,7 @@ export class Supervisor<R> {
     this.#child?.setLogLevel(level);
   }
 
-  async #startChild(): Promise<RunningChild<R>> {
+  async #startChild(): Promise<RunningChild<R, F>> {
     const child = await this.#options.start(this.#last);
     if (this.#logLevel !== undefined) child.setLogLevel(this.#logLevel);
     this.#child = child;
@@ -64,10 +64,10 @@ export class Supervisor<R> {
     return child;
   }
 
-  async #watch(first: RunningChild<R>): Promise<void> {
+  async #watch(first: RunningChild<R, F>): Promise<void> {
     const { what, clock, logger } = this.#options;
     let pause = FIRST_PAUSE_MS;
-    for (let child: RunningChild<R> | undefined = first; !this.#isStopped; ) {
+    for (let child: RunningChild<R, F> | undefined = first; !this.#isStopped; ) {
       const since = clock.monotonic();
       const how = child === undefined ? 'it did not start' : await child.ended;
       this.#child = undefined;
@@ -102,7 +102,7 @@ export class Supervisor<R> {
     await this.#child?.stop();
     await this.#watching;
     // One that was being started meanwhile.
-    const late: RunningChild<R> | undefined = this.#child;
+    const late: RunningChild<R, F> | undefined = this.#child;
     this.#child = undefined;
     await late?.stop();
   }

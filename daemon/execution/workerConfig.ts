@@ -1,6 +1,7 @@
 /** What the worker's process is told: files have been read, secrets are plain. Goes over a pipe. */
 import { endpointText, type HostPort } from '../../exec/protocol/endpoint.js';
 import { channelCredentials, type Pem } from '../../exec/security/tls.js';
+import type { ExecutionCounts } from '../../exec/server/executionCounts.js';
 import type { LogLevel } from '../settings.js';
 import { type AccessConfig, accessConfig, fileOf } from './accessConfig.js';
 import type { ServerSettings } from './serverSettings.js';
@@ -34,6 +35,12 @@ export interface WorkerConfig {
 }
 
 /** What the worker says when it can be used. */
+/** What its process reports while it runs. */
+export interface WorkerFigures extends ExecutionCounts {
+  readonly running: number;
+  readonly waiting: number;
+}
+
 export interface WorkerReady {
   /** `http://HOST:PORT` or `https://HOST:PORT`. */
   readonly endpoint: string;

@@ -5,6 +5,7 @@ import { endpointText } from '../../exec/protocol/endpoint.js';
 import type { WorkerRegistration } from '../../exec/protocol/execution.js';
 import { channelCredentials } from '../../exec/security/tls.js';
 import { Admission } from '../../exec/server/admission.js';
+import { countExecutions } from '../../exec/server/executionCounts.js';
 import { ExecutionServer } from '../../exec/server/executionServer.js';
 import { type DatabaseSource, NO_DATABASES } from '../../exec/worker/databaseSource.js';
 import { type InstanceSettings, openInstance } from '../../exec/worker/instance.js';
@@ -20,7 +21,7 @@ import { authorizeOf } from './accessConfig.js';
 import { runChild, type StartedProgram } from './childMain.js';
 import { type RunningChild, startChild } from './childProgram.js';
 import { mountedDatabases } from './mountedDatabases.js';
-import type { WorkerConfig, WorkerReady } from './workerConfig.js';
+import type { WorkerConfig, WorkerFigures, WorkerReady } from './workerConfig.js';
 import type { WriterConfig } from './writerMain.js';
 
 const WRITER_PROGRAM = fileURLToPath(new URL('./writerMain.js', import.meta.url));
@@ -131,19 +132,24 @@ async function start(config: WorkerConfig): Promise<StartedProgram> {
       openInstance(source.path(database, snapshot), 'READ_ONLY', number, settings),
   });
   const writer = writerOf(config, logger);
+  const admission = new Admission({ running: maxConcurrency, waiting: maxQueue });
   const worker = new Worker({
     id,
     source,
     pool,
-    admission: new Admission({ running: maxConcurrency, waiting: maxQueue }),
+    admission,
     writer: writer?.link,
     hasOwnCatalog: mountpoint === undefined,
     externalAccess: settings.externalAccess,
     clock: systemClock,
   });
+  const { handlers, counts } = countExecutions(worker);
+  const report = (): WorkerFigures => {
+    return { ...counts, running: admission.running, waiting: admission.waiting };
+  };
   const server = await ExecutionServer.start({
     listen: config.listen,
-    handlers: worker,
+    handlers,
     authorize: authorizeOf(config.access),
     tls,
     logger,
@@ -161,7 +167,8 @@ async function start(config: WorkerConfig): Promise<StartedProgram> {
     pool.close();
     await writer?.link.close();
   };
-  return { ready, logger, logLevelChanged: (level) => writer?.setLogLevel(level), stop };
+  const logLevelChanged = (level: LogLevel) => writer?.setLogLevel(level);
+  return { ready, logger, report, logLevelChanged, stop };
 }
 
 await runChild(start);

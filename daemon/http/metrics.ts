@@ -5,6 +5,7 @@
 import type { DatabaseSummary, EngineStatus } from '../../fs/engineCommands.js';
 import { BUCKETS_MS, type OperationTimes } from '../../fs/session/operationStats.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
+import type { WorkerFigures } from '../execution/workerConfig.js';
 import { Exposition, type Labels } from './exposition.js';
 import type { HttpState } from './httpStats.js';
 
@@ -154,12 +155,26 @@ function addDatabases(out: Exposition, { status, detailsOf }: MetricsInput): voi
   }
 }
 
+function addExecutions(out: Exposition, figures: WorkerFigures | undefined): void {
+  if (figures === undefined) return;
+  const { running, waiting, ...outcomes } = figures;
+  out.addAll(
+    'openduck_worker_executions_total',
+    'counter',
+    'Executions that ended, by how; refused: the queue was full. Since the worker has started.',
+    Object.entries(outcomes).map(([outcome, count]) => [{ outcome }, count]),
+  );
+  out.add('openduck_worker_running', 'gauge', 'Executions that run.', running);
+  out.add('openduck_worker_waiting', 'gauge', 'Executions that wait for their turn.', waiting);
+}
+
 function addServers(out: Exposition, { worker, http }: MetricsInput): void {
   if (worker !== undefined) {
     const up = worker.pid === 0 ? 0 : 1;
     out.add('openduck_worker_up', 'gauge', '0: it ended, and is about to start again.', up);
     const restarts = 'How often it was started again.';
     out.add('openduck_worker_restarts_total', 'counter', restarts, worker.restarts);
+    addExecutions(out, worker.figures);
   }
   const { stats, connections, sending, waiting, openSnapshots } = http;
   out.addAll(

@@ -1,6 +1,8 @@
 /** Executions that end early, and workers that end: the mount goes on. */
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import { status } from '@grpc/grpc-js';
+import type { WorkerFigures } from '../../daemon/execution/workerConfig.js';
 import { processState, succeeded } from '../harness/proc.js';
 import { acceptance } from '../harness/scene.js';
 import { sleep } from '../harness/testRun.js';
@@ -18,6 +20,16 @@ async function writingProcess({ mount }: WorkerMount): Promise<number> {
     }
   }
   throw new Error('nothing writes');
+}
+
+/** The worker tells them once a second. */
+async function awaitFigures(worker: WorkerMount, expected: Partial<WorkerFigures>): Promise<void> {
+  for (const end = Date.now() + 10_000; ; await sleep(200)) {
+    const { figures } = await worker.awaitWorker();
+    const told = { ...figures, ...expected };
+    if (figures !== undefined && isDeepStrictEqual(figures, told)) return;
+    assert.ok(Date.now() < end, JSON.stringify(figures));
+  }
 }
 
 acceptance('many databases are written at a time', { seconds: 60 }, async (scene) => {
@@ -70,6 +82,7 @@ acceptance(
     assert.equal(await client.cancel('w'), true);
     await write;
     assert.equal(await client.value('SELECT count(*) FROM t'), 1n);
+    await awaitFigures(worker, { cancelled: 4, refused: 1, failed: 1, running: 0, waiting: 0 });
   },
 );
 

@@ -28,7 +28,8 @@ interface Fixture {
   readonly shutdowns: boolean[];
 }
 
-const WORKER = { endpoint: 'http://127.0.0.1:7878', pid: 7, restarts: 2 };
+const FIGURES = { done: 100, failed: 4, cancelled: 1, refused: 0, running: 3, waiting: 2 };
+const WORKER = { endpoint: 'http://127.0.0.1:7878', pid: 7, restarts: 2, figures: FIGURES };
 
 async function withDaemon(name: string, work: (fixture: Fixture) => Promise<void>): Promise<void> {
   const dataDir = join(root, name);

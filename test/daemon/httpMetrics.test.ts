@@ -12,6 +12,7 @@ import { Opcode } from '../../proto/fuse/constants.js';
 import { databaseId } from '../../proto/ids.js';
 import { parseExposition } from '../harness/exposition.js';
 
+const FIGURES = { done: 100, failed: 4, cancelled: 1, refused: 0, running: 3, waiting: 2 };
 const DOCS = fileURLToPath(new URL('../../../docs/metrics/', import.meta.url));
 
 function summary(name: string, n: number): DatabaseSummary {
@@ -57,7 +58,7 @@ function inputOf(databases: DatabaseSummary[]): MetricsInput {
     operations: operations.times(),
     detailsOf: ({ name }) =>
       name === 'dropped' ? undefined : { publishLagMs: 1500, epoch: 9, isLeaseHeld: true },
-    worker: { endpoint: 'http://x', pid: 5, restarts: 2 },
+    worker: { endpoint: 'http://x', pid: 5, restarts: 2, figures: FIGURES },
     http: { stats, connections: 3, sending: 1, waiting: 0, openSnapshots: 2 },
   };
 }
@@ -74,6 +75,8 @@ test('metrics: names, types, histograms', () => {
   assert.equal(value('openduck_databases_damaged'), 1);
   assert.equal(value('openduck_http_responses_total{status="2xx"}'), 2);
   assert.equal(value('openduck_worker_restarts_total'), 2);
+  assert.equal(value('openduck_worker_executions_total{outcome="failed"}'), 4);
+  assert.equal(value('openduck_worker_waiting'), 2);
   assert.equal(value('openduck_fuse_operation_errors_total{operation="FSYNC"}'), 1);
 
   const bucket = (operation: string, le: string) =>

@@ -44,7 +44,8 @@ class Scene {
     };
     const levels: LogLevel[] = [];
     const setLogLevel = (level: LogLevel) => void levels.push(level);
-    const child = { pid, ready: pid * 10, ended, stop, die, previous, levels, setLogLevel };
+    const said = { ready: pid * 10, figures: undefined };
+    const child = { pid, ...said, ended, stop, die, previous, levels, setLogLevel };
     this.children.push(child);
     return child;
   }
