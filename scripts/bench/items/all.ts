@@ -1,6 +1,7 @@
 /** All items in the order of a run: what only reads the big database, then what changes it. */
 import type { Item } from '../item.js';
 import { commitsItem } from './commits.js';
+import { compactionItem } from './compaction.js';
 import { copyInItem, copyOutItem } from './copies.js';
 import { loadItem } from './load.js';
 import { memoryItem } from './memory.js';
@@ -21,6 +22,7 @@ export const ITEMS: readonly Item[] = [
   loadItem,
   copyInItem,
   commitsItem,
+  compactionItem,
   mixedItem,
   openBesideItem,
   snapshotsItem,
