@@ -6,7 +6,7 @@ import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Cluster, clusterMissing } from '../harness/cluster.js';
 import { type Command, commandsOf, ONLY_HOST, type Section } from '../harness/markdownCommands.js';
-import { MAIN } from '../harness/mountFixture.js';
+import { MAIN, type MountFixture } from '../harness/mountFixture.js';
 import { describe, run } from '../harness/proc.js';
 import { ensureDbt, ensureDuckdb, type Python } from '../harness/pythonModules.js';
 import { acceptance, type Scene } from '../harness/scene.js';
@@ -15,6 +15,7 @@ const readPage = (name: string): Promise<string> =>
   readFile(fileURLToPath(new URL(`../../../${name}`, import.meta.url)), 'utf8');
 
 const recipes = commandsOf(await readPage('docs/recipes.md'));
+const readme = commandsOf(await readPage('README.md'));
 
 /** Between the outputs of two commands; no program of the recipes prints it. */
 const SEPARATOR = '\u001e';
@@ -114,13 +115,18 @@ async function follow(
   }
 }
 
-async function onOneHost(scene: Scene, recipe: Section, tools: readonly Python[]): Promise<void> {
+async function onOneHost(
+  scene: Scene,
+  recipe: Section,
+  tools: readonly Python[],
+): Promise<MountFixture> {
   const mount = await scene.mount();
   const host = {
     places: new Map([['/mnt/duck', mount.mountpoint]]),
     env: { OPENDUCK_DATA_DIR: mount.dataDir },
   };
   await follow(scene, recipe, new Map([[ONLY_HOST, host]]), tools);
+  return mount;
 }
 
 /** The hosts' mounts are made by the recipe itself; they share /etc, as if it had been copied. */
@@ -145,13 +151,24 @@ async function onManyHosts(scene: Scene, recipe: Section, tools: readonly Python
 for (const recipe of recipes) {
   if (recipe.title === '') continue;
   const shares = recipe.needs.length > 0;
-  const skip = shares && (await clusterMissing());
-  acceptance(`recipe: ${recipe.title}`, { seconds: 900, skip }, async (scene) => {
+  // Long enough to build the S3 server or to install dbt, the first time.
+  acceptance(`recipe: ${recipe.title}`, { seconds: 1800 }, async (scene) => {
+    const missing = shares && (await clusterMissing());
+    if (missing !== false) return scene.skip(missing);
     const tools = await ensureTools(recipe);
     if (typeof tools === 'string') return scene.skip(tools);
     await (shares ? onManyHosts : onOneHost)(scene, recipe, tools);
   });
 }
+
+acceptance('README: what it says about use', { seconds: 1200 }, async (scene) => {
+  const use = readme.find(({ title }) => title === 'Use it')!;
+  assert.ok(use.commands.length > 2);
+  const tools = await ensureTools(use);
+  if (typeof tools === 'string') return scene.skip(tools);
+  const mount = await onOneHost(scene, use, tools);
+  assert.equal(await mount.ended(), 0, 'its last command unmounts');
+});
 
 test('the recipes are there, and each is run as a whole', () => {
   const titles = recipes.map(({ title }) => title).filter((title) => title !== '');
