@@ -39,6 +39,17 @@ const HTTPFS: readonly Modules[] = [
     check: 'import duckdb, duckdb_extension_httpfs; assert duckdb.__version__ == "1.5.5"',
   },
 ];
+/** What a user of DuckDB has at hand: the module and the command line. */
+const DUCKDB: Modules = {
+  name: 'duckdb-1',
+  packages: ['duckdb==1.5.6', 'duckdb-cli==1.5.6'],
+  check: 'import duckdb, duckdb_cli; assert duckdb.__version__ == "1.5.6"',
+};
+const DBT: Modules = {
+  name: 'dbt-1',
+  packages: ['dbt-core==1.11.16', 'dbt-duckdb==1.11.1', 'duckdb==1.5.6'],
+  check: 'import dbt.cli.main, dbt.adapters.duckdb',
+};
 const LIMIT_MS = 10 * 60_000;
 
 const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/python/', import.meta.url));
@@ -57,6 +68,8 @@ mv "$target.new" "$target"
 export interface Python {
   /** What a process needs to find the modules. */
   readonly env: Readonly<Record<string, string>>;
+  /** Directory of the commands that came with them; undefined: they are on the PATH. */
+  readonly bin: string | undefined;
 }
 
 function imports(check: string, env: Readonly<Record<string, string>>): Promise<boolean> {
@@ -67,7 +80,7 @@ function imports(check: string, env: Readonly<Record<string, string>>): Promise<
 }
 
 async function ensure({ name, packages, check }: Modules): Promise<Python | string> {
-  if (await imports(check, {})) return { env: {} };
+  if (await imports(check, {})) return { env: {}, bin: undefined };
   const target = join(CACHE, name);
   const env = { PYTHONPATH: target };
   if (!existsSync(target)) {
@@ -78,7 +91,9 @@ async function ensure({ name, packages, check }: Modules): Promise<Python | stri
     if (typeof installed === 'string') return `pip could not be run: ${installed}`;
     if (installed.code !== 0) return `no ${packages.join(', ')}: ${describe(installed)}`;
   }
-  return (await imports(check, env)) ? { env } : `${packages.join(', ')} cannot be imported`;
+  return (await imports(check, env))
+    ? { env, bin: join(target, 'bin') }
+    : `${packages.join(', ')} cannot be imported`;
 }
 
 /** A Python with grpcio, grpcio-tools and pyarrow, or why there is none. */
@@ -88,3 +103,9 @@ export const ensurePython = (): Promise<Python | string> => ensure(CLIENT);
 export const HTTPFS_PYTHONS: ReadonlyMap<string, () => Promise<Python | string>> = new Map(
   HTTPFS.map((modules) => [modules.packages[0]!.slice('duckdb=='.length), () => ensure(modules)]),
 );
+
+/** A Python with DuckDB and its command line, or why there is none. */
+export const ensureDuckdb = (): Promise<Python | string> => ensure(DUCKDB);
+
+/** A Python with dbt for DuckDB, or why there is none. */
+export const ensureDbt = (): Promise<Python | string> => ensure(DBT);
