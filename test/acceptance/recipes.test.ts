@@ -191,3 +191,17 @@ test('the recipes are there, and each is run as a whole', () => {
     );
   }
 });
+
+test('what a page gets wrong about its commands is an error', () => {
+  assert.throws(() => commandsOf('```text\nx\n```\n'), /line 1: output of what/);
+  assert.throws(() => commandsOf('```sh\nx\n'), /line 1: a block without an end/);
+  assert.throws(() => commandsOf('<!-- hots: a -->\n'), /what is this comment/);
+  const page = '## A\n<!-- needs: s3 -->\n<!-- host: a -->\n```sh\nx\n```\n```text\ny\n```\n';
+  assert.deepEqual(commandsOf(page), [
+    {
+      title: 'A',
+      needs: ['s3'],
+      commands: [{ line: 5, script: 'x\n', host: 'a', prints: 'y\n', notRun: undefined }],
+    },
+  ]);
+});
