@@ -8,6 +8,7 @@ import {
   printJson,
   readSettings,
 } from '../commandContext.js';
+import { checkClock } from '../doctor/clockChecks.js';
 import {
   checkFileSystem,
   checkSpace,
@@ -20,9 +21,9 @@ import {
   checkAllowOther,
   checkFuseDevice,
   checkKernel,
+  checkLimits,
   checkMountProgram,
   checkNode,
-  checkOpenFiles,
   checkStaleMounts,
 } from '../doctor/systemChecks.js';
 import type { Settings } from '../settings.js';
@@ -37,9 +38,10 @@ async function examine(context: CommandContext, settings: Settings): Promise<Fin
     await checkFuseDevice(),
     await checkMountProgram(isRoot, context.environment['PATH'] ?? ''),
     await checkAllowOther(isRoot, settings.allowOther),
-    await checkOpenFiles(),
+    ...(await checkLimits()),
+    await checkClock(settings.dataDir, context.clock.now()),
     await checkFileSystem(directory),
-    await checkWriting(directory, context.clock),
+    ...(await checkWriting(directory, context.clock)),
     await checkSpace(directory),
     await checkStaleMounts(),
     ...(await checkStores(context, settings)),

@@ -4,6 +4,7 @@
  */
 import { dirname, join } from 'node:path';
 import { isAccessible, realPath } from '../../layers/os/directories.js';
+import type { DiskFile } from '../../layers/os/disk.js';
 import { readMountTable } from '../../layers/os/mountTable.js';
 import { nodeDisk } from '../../layers/os/nodeDisk.js';
 import { describeError } from '../../proto/errors.js';
@@ -17,6 +18,11 @@ const NETWORK_TYPES = /^(nfs|cifs|smb|ceph|9p|afs|glusterfs|lustre|fuse)/;
 const SYNC_ROUNDS = 50;
 const SYNC_BYTES = 4096;
 const SLOW_SYNC_MS = 10;
+const RATE_BYTES = 64 * 1024 ** 2;
+const RATE_CHUNK = 1024 ** 2;
+const RATE_SYNC = 8 * RATE_CHUNK;
+const RATE_MS = 2000;
+const SLOW_RATE = 20 * 1024 ** 2;
 const LITTLE_SPACE = 1024 ** 3;
 
 /** The directory itself, or the parent in which `mount` will create it. */
@@ -65,40 +71,62 @@ export async function checkSpace(directory: string): Promise<Finding> {
 }
 
 /** Milliseconds for one write of 4 KiB and fdatasync, the median of 50. */
-async function medianSync(path: string, clock: Clock): Promise<number> {
-  const file = await nodeDisk.open(path, 'create');
-  try {
-    const times: number[] = [];
-    const block = Buffer.alloc(SYNC_BYTES, 1);
-    for (let round = 0; round < SYNC_ROUNDS; round++) {
-      const begin = clock.monotonic();
-      await file.write(block, 0, SYNC_BYTES, round * SYNC_BYTES);
-      await file.dataSync();
-      times.push(clock.monotonic() - begin);
-    }
-    return times.sort((a, b) => a - b)[SYNC_ROUNDS / 2]!;
-  } finally {
-    await file.close();
+async function medianSync(file: DiskFile, clock: Clock): Promise<number> {
+  const times: number[] = [];
+  const block = Buffer.alloc(SYNC_BYTES, 1);
+  for (let round = 0; round < SYNC_ROUNDS; round++) {
+    const begin = clock.monotonic();
+    await file.write(block, 0, SYNC_BYTES, round * SYNC_BYTES);
+    await file.dataSync();
+    times.push(clock.monotonic() - begin);
   }
+  return times.sort((a, b) => a - b)[SYNC_ROUNDS / 2]!;
 }
 
-/** Whether files can be written there, and what a commit will cost at least. */
-export async function checkWriting(directory: string, clock: Clock): Promise<Finding> {
+/** Bytes a second that reach the disk: up to 64 MiB, or what goes in two seconds. */
+async function writeRate(file: DiskFile, clock: Clock): Promise<number> {
+  const chunk = Buffer.alloc(RATE_CHUNK, 1);
+  const begin = clock.monotonic();
+  let written = 0;
+  while (written < RATE_BYTES && clock.monotonic() - begin < RATE_MS) {
+    await file.write(chunk, 0, RATE_CHUNK, written);
+    written += RATE_CHUNK;
+    // A write that only reaches memory would let far more than two seconds of work pile up.
+    if (written % RATE_SYNC === 0) await file.dataSync();
+  }
+  await file.dataSync();
+  return (written * 1000) / Math.max(clock.monotonic() - begin, 1);
+}
+
+export function judgeSync(medianMs: number): Finding {
+  const figure = `${medianMs.toFixed(2)} ms (median of ${SYNC_ROUNDS})`;
+  const message = `write and fdatasync of 4 KiB: ${figure}`;
+  if (medianMs <= SLOW_SYNC_MS) return ok('writing', message);
+  return warn('writing', message, 'Each commit takes at least that long: use a faster disk.');
+}
+
+/** `rate`: bytes a second. */
+export function judgeSpeed(rate: number): Finding {
+  const message = `writing in one go: ${formatSize(rate)} a second`;
+  if (rate >= SLOW_RATE) return ok('disk-speed', message);
+  return warn('disk-speed', message, 'Loads and exports wait for that: use a faster disk.');
+}
+
+/** Whether files can be written there, and what a commit and a load will cost at least. */
+export async function checkWriting(directory: string, clock: Clock): Promise<Finding[]> {
   const path = join(directory, `.openduck-doctor-${process.pid}`);
-  let median: number;
   try {
-    median = await medianSync(path, clock);
+    const file = await nodeDisk.open(path, 'create');
+    try {
+      const median = await medianSync(file, clock);
+      return [judgeSync(median), judgeSpeed(await writeRate(file, clock))];
+    } finally {
+      await file.close();
+    }
   } catch (error) {
-    return fail(
-      'writing',
-      `cannot write to ${directory}: ${describeError(error)}`,
-      'Change its owner, or use another --data-dir.',
-    );
+    const message = `cannot write to ${directory}: ${describeError(error)}`;
+    return [fail('writing', message, 'Change its owner, or use another --data-dir.')];
   } finally {
     await nodeDisk.remove(path).catch(() => {}); // a failure was told already
   }
-  const figure = `${median.toFixed(2)} ms (median of ${SYNC_ROUNDS})`;
-  const message = `write and fdatasync of 4 KiB: ${figure}`;
-  if (median <= SLOW_SYNC_MS) return ok('writing', message);
-  return warn('writing', message, 'Each commit takes at least that long: use a faster disk.');
 }

@@ -1,15 +1,17 @@
 /** The machine: kernel, FUSE, Node, limits, and what dead daemons left behind. */
-import { release } from 'node:os';
+import { release, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { isAccessible } from '../../layers/os/directories.js';
+import { directoryAttributes, isAccessible } from '../../layers/os/directories.js';
 import { readText } from '../../layers/os/textFile.js';
 import { mountState, ourMountpoints } from '../mountpoint.js';
+import { formatSize } from '../quantities.js';
 import { type Finding, fail, ok, warn } from './finding.js';
 
 /** FUSE 7.31 and what the daemon negotiates; older kernels were not tried. */
 const OLDEST_KERNEL = [5, 4];
 const OLDEST_NODE = [20, 19];
 const FEW_OPEN_FILES = 4096;
+const LITTLE_MEMORY = 512 * 1024 ** 2;
 
 function isOlder(version: string, oldest: readonly number[]): boolean {
   const parts = version.split(/[.-]/).map(Number);
@@ -43,19 +45,29 @@ export async function checkFuseDevice(): Promise<Finding> {
   return fail('fuse-device', `${device} may not be opened`, `Run 'chmod 666 ${device}' as root.`);
 }
 
-async function isOnPath(program: string, path: string): Promise<boolean> {
+async function findOnPath(program: string, path: string): Promise<string | undefined> {
   for (const directory of path.split(delimiter)) {
-    if (directory && (await isAccessible(join(directory, program), 'exists'))) return true;
+    if (directory && (await isAccessible(join(directory, program), 'exists'))) {
+      return join(directory, program);
+    }
   }
-  return false;
+  return undefined;
 }
 
-/** Root needs umount only; the others mount and unmount with fusermount3. */
+const SETUID = 0o4000;
+
+/** Root needs umount only; the others mount and unmount with fusermount3, which acts as root. */
 export async function checkMountProgram(isRoot: boolean, path: string): Promise<Finding> {
   const program = isRoot ? 'umount' : 'fusermount3';
-  if (await isOnPath(program, path)) return ok('mount-program', `${program} is installed`);
-  const advice = `Install the package ${isRoot ? 'util-linux' : 'fuse3'}.`;
-  return fail('mount-program', `${program} is not on the PATH`, advice);
+  const found = await findOnPath(program, path);
+  if (found === undefined) {
+    const advice = `Install the package ${isRoot ? 'util-linux' : 'fuse3'}.`;
+    return fail('mount-program', `${program} is not on the PATH`, advice);
+  }
+  const { mode } = await directoryAttributes(found);
+  if (isRoot || (mode & SETUID) !== 0) return ok('mount-program', `${program} is installed`);
+  const message = `${found} is not setuid root: mounting may not be permitted`;
+  return warn('mount-program', message, `Run 'chmod u+s ${found}' as root.`);
 }
 
 /** Root may always let others in; the others only when the administrator said so. */
@@ -73,13 +85,44 @@ export async function checkAllowOther(isRoot: boolean, allowOther: boolean): Pro
   );
 }
 
-export async function checkOpenFiles(): Promise<Finding> {
-  const limits = (await readText('/proc/self/limits')) ?? '';
+/** Of this process, as /proc/self/limits has it; undefined: unlimited. */
+function softLimit(limits: string, name: string): number | undefined {
+  const value = Number(new RegExp(`^${name}\\s+(\\S+)`, 'm').exec(limits)?.[1]);
+  return Number.isNaN(value) ? undefined : value;
+}
+
+export function checkOpenFiles(limits: string): Finding {
   // Node raises its own soft limit to the hard one when it starts.
-  const soft = /^Max open files\s+(\S+)/m.exec(limits)?.[1] ?? 'unlimited';
-  const message = `${soft} open files allowed`;
-  if (soft === 'unlimited' || Number(soft) >= FEW_OPEN_FILES) return ok('open-files', message);
+  const soft = softLimit(limits, 'Max open files');
+  const message = `${soft ?? 'any number of'} open files allowed`;
+  if (soft === undefined || soft >= FEW_OPEN_FILES) return ok('open-files', message);
   return warn('open-files', message, `Raise it: 'ulimit -n ${FEW_OPEN_FILES}' or LimitNOFILE=.`);
+}
+
+/** Segments stay under 256 MiB, but a layer, and with it an import, is as large as its database. */
+export function checkFileSize(limits: string): Finding {
+  const soft = softLimit(limits, 'Max file size');
+  if (soft === undefined) return ok('file-size', 'files of any size allowed');
+  const message = `files of at most ${formatSize(soft)} allowed: larger databases cannot be stored`;
+  return warn('file-size', message, "Raise it: 'ulimit -f unlimited' or LimitFSIZE=infinity.");
+}
+
+/** 0 and huge numbers stand for no limit. */
+function memoryOfThisProcess(): number {
+  return Math.min(process.constrainedMemory() || Number.MAX_SAFE_INTEGER, totalmem());
+}
+
+/** `bytes`: what this process may use, by its cgroup or the machine. */
+export function checkMemory(bytes = memoryOfThisProcess()): Finding {
+  const message = `${formatSize(bytes)} of memory`;
+  if (bytes >= LITTLE_MEMORY) return ok('memory', message);
+  const advice = `Give it ${formatSize(LITTLE_MEMORY)} or more (MemoryMax=, limits of a container).`;
+  return warn('memory', `${message} is little for the daemon beside DuckDB`, advice);
+}
+
+export async function checkLimits(): Promise<Finding[]> {
+  const limits = (await readText('/proc/self/limits')) ?? '';
+  return [checkOpenFiles(limits), checkFileSize(limits), checkMemory()];
 }
 
 export async function checkStaleMounts(): Promise<Finding> {

@@ -33,7 +33,9 @@ export async function openDirectory(path: string): Promise<OpenDirectory> {
   }
 }
 
-/** Permission bits, owner and modification time (ms) of a directory. Throws NOT_FOUND, IO. */
+/**
+ * Permission bits, owner and modification time (ms) of a directory or file. Throws NOT_FOUND, IO.
+ */
 export async function directoryAttributes(
   path: string,
 ): Promise<{ mode: number; uid: number; gid: number; modifiedMs: number }> {

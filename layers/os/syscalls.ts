@@ -1,7 +1,7 @@
 /**
  * The one place where system calls are made through koffi: those that Node does not offer (FUSE
- * device, preadv2 with flags, flock, descriptors and datagrams over a socket). All others go
- * through node:fs.
+ * device, preadv2 with flags, flock, descriptors and datagrams over a socket, adjtimex). All others
+ * go through node:fs.
  *
  * Each function names its man page; a failing call throws a SystemCallError with `errno`, except
  * on the hot path, where −errno is returned instead.
@@ -30,6 +30,7 @@ const call = {
     'int64_t sendto(int fd, void *data, uint64_t n, int flags, void *address, uint32_t length)',
   ),
   recvmsg: libc.func('int64_t recvmsg(int fd, void *message, int flags)'),
+  adjtimex: libc.func('int adjtimex(void *settings)'),
 };
 
 const RWF_NOWAIT = 8; // <linux/fs.h>
@@ -294,4 +295,14 @@ export function sendDatagram(address: Buffer, data: Buffer): number {
   const errno = n < 0 ? koffi.errno() : 0;
   call.close(fd);
   return errno;
+}
+
+/** sizeof(struct timex) in <linux/timex.h>, 64 bits. Its first field, modes: 0 changes nothing. */
+const TIMEX_SIZE = 208;
+/** State of a clock that nothing keeps, see adjtimex(2). */
+const TIME_ERROR = 5;
+
+/** adjtimex(2): whether somebody keeps the kernel's clock right. Throws where that is forbidden. */
+export function isClockKept(): boolean {
+  return checked(call.adjtimex(nativeMemory(TIMEX_SIZE)), 'adjtimex') !== TIME_ERROR;
 }

@@ -9,7 +9,9 @@ import { type Command, commandsOf, ONLY_HOST, type Section } from '../harness/ma
 import { MAIN, type MountFixture } from '../harness/mountFixture.js';
 import { describe, run } from '../harness/proc.js';
 import { ensureDbt, ensureDuckdb, type Python } from '../harness/pythonModules.js';
+import { READER, s3Environment, WRITER } from '../harness/s3Server.js';
 import { acceptance, type Scene } from '../harness/scene.js';
+import { policies } from '../layers/s3Policies.js';
 
 const readPage = (name: string): Promise<string> =>
   readFile(fileURLToPath(new URL(`../../../${name}`, import.meta.url)), 'utf8');
@@ -129,10 +131,14 @@ async function onOneHost(
   return mount;
 }
 
-/** The hosts' mounts are made by the recipe itself; they share /etc, as if it had been copied. */
+/**
+ * The hosts' mounts are made by the recipe itself; they share /etc, as if it had been copied. A
+ * host called `replica` has the rights to the bucket that docs/objects-s3.md gives a replica.
+ */
 async function onManyHosts(scene: Scene, recipe: Section, tools: readonly Python[]): Promise<void> {
   const { url, s3 } = await Cluster.start(scene);
   const etc = await scene.tempDir();
+  await s3.setPolicy(await policies(s3.bucket, 'duck', WRITER.accessKeyId, READER.accessKeyId));
   const hosts = new Map<string, Host>();
   for (const name of new Set(recipe.commands.map(({ host }) => host))) {
     const { mountpoint, dataDir } = await scene.prepareMount();
@@ -143,7 +149,8 @@ async function onManyHosts(scene: Scene, recipe: Section, tools: readonly Python
       ['s3://bucket/', `s3://${s3.bucket}/`],
       ['https://s3.example', s3.endpoint],
     ]);
-    hosts.set(name, { places, env: { OPENDUCK_DATA_DIR: dataDir, ...s3.environment } });
+    const rights = s3Environment(name === 'replica' ? READER : WRITER);
+    hosts.set(name, { places, env: { OPENDUCK_DATA_DIR: dataDir, ...rights } });
   }
   await follow(scene, recipe, hosts, tools);
 }
@@ -190,4 +197,18 @@ test('the recipes are there, and each is run as a whole', () => {
       `${title} shows nothing`,
     );
   }
+});
+
+test('what a page gets wrong about its commands is an error', () => {
+  assert.throws(() => commandsOf('```text\nx\n```\n'), /line 1: output of what/);
+  assert.throws(() => commandsOf('```sh\nx\n'), /line 1: a block without an end/);
+  assert.throws(() => commandsOf('<!-- hots: a -->\n'), /what is this comment/);
+  const page = '## A\n<!-- needs: s3 -->\n<!-- host: a -->\n```sh\nx\n```\n```text\ny\n```\n';
+  assert.deepEqual(commandsOf(page), [
+    {
+      title: 'A',
+      needs: ['s3'],
+      commands: [{ line: 5, script: 'x\n', host: 'a', prints: 'y\n', notRun: undefined }],
+    },
+  ]);
 });

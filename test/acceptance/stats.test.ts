@@ -1,10 +1,32 @@
 /** `openduck-fuse stats` of a daemon at work, in a pipe and on a terminal. */
 import assert from 'node:assert/strict';
-import { MAIN } from '../harness/mountFixture.js';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MAIN, type MountFixture } from '../harness/mountFixture.js';
 import { run, succeeded } from '../harness/proc.js';
-import { acceptance } from '../harness/scene.js';
+import { acceptance, type Scene } from '../harness/scene.js';
+import { sleep } from '../harness/testRun.js';
 
-acceptance('stats: lines, JSON, a live table, and no daemon', { seconds: 90 }, async (scene) => {
+const VIEW_LIMIT_MS = 60_000;
+
+/** What a terminal gets of the live view until Ctrl-C, which comes after the first picture. */
+async function interruptedView(scene: Scene, mount: MountFixture): Promise<string> {
+  const dir = await scene.tempDir();
+  const [seen, pidFile] = [join(dir, 'seen'), join(dir, 'pid')];
+  const view = `${process.execPath} ${MAIN} stats --data-dir ${mount.dataDir}`;
+  const command = `sh -c 'echo $$ > ${pidFile}; exec ${view}'`;
+  // util-linux: a terminal for it.
+  const ended = run('script', ['-qfec', command, seen], { timeoutMs: 2 * VIEW_LIMIT_MS });
+  const deadline = Date.now() + VIEW_LIMIT_MS;
+  while (!/DATABASE/.test(await readFile(seen, 'utf8').catch(() => ''))) {
+    if (Date.now() > deadline) throw new Error('no picture');
+    await sleep(50);
+  }
+  process.kill(Number(await readFile(pidFile, 'utf8')), 'SIGINT');
+  return (await ended).stdout;
+}
+
+acceptance('stats: lines, JSON, a live table, and no daemon', { seconds: 240 }, async (scene) => {
   const mount = await scene.mount();
   const writer = scene.duckdb();
   await writer.open(mount.path('a.duckdb'));
@@ -28,16 +50,11 @@ acceptance('stats: lines, JSON, a live table, and no daemon', { seconds: 90 }, a
   assert.ok(rates.some(({ operations, writtenBytes }) => operations! > 0 && writtenBytes! > 0));
   assert.equal(rates[0]!['writers'], 1);
 
-  // util-linux: a terminal for it. Ctrl-C ends it, and the terminal is as it was.
-  const command = `timeout -s INT 3 ${process.execPath} ${MAIN} stats --data-dir ${mount.dataDir}`;
-  const live = await run('script', ['-qec', command, '/dev/null'], { timeoutMs: 20_000 });
-  assert.match(live.stdout, /openduck-fuse at .*\r?\n/);
-  assert.match(live.stdout, /DATABASE +COMMITS\/S/);
-  assert.ok(live.stdout.includes('\u001b[?1049h'));
-  assert.ok(
-    live.stdout.trimEnd().endsWith('\u001b[?1049l'),
-    JSON.stringify(live.stdout.slice(-60)),
-  );
+  const live = await interruptedView(scene, mount);
+  assert.match(live, /openduck-fuse at .*\r?\n/);
+  assert.match(live, /DATABASE +COMMITS\/S/);
+  assert.ok(live.includes('\u001b[?1049h'));
+  assert.ok(live.trimEnd().endsWith('\u001b[?1049l'), JSON.stringify(live.slice(-60)));
   isOver = true;
   await writing;
 
