@@ -15,6 +15,7 @@ import { toGrpcError } from '../../proto/grpcErrors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { auditedCommands } from '../auditedCommands.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
+import type { HandOverRequest } from '../handOver.js';
 import { contentHandlers } from './contentHandlers.js';
 import { decodeChange, decodeOptions } from './gcMessages.js';
 import { encodeDatabase, encodeSnapshot, numberOf } from './messages.js';
@@ -24,6 +25,7 @@ import {
   CONTROL_SERVICE,
   type ControlHandlers,
   type ControlMethod,
+  type HandOverMessage,
   type Int64,
   MESSAGE_LIMITS,
 } from './protocol.js';
@@ -44,6 +46,8 @@ export interface DaemonControl {
   logLevel(level: string | undefined): string;
   /** Unmounts, and asks the daemon to end soon. Throws BUSY (nothing happened then), IO. */
   shutdown(lazy: boolean): Promise<void>;
+  /** Waits for its users, and asks the daemon to end soon, mounted. Throws BUSY. */
+  handOver(request: HandOverRequest): Promise<void>;
 }
 
 export interface ControlServerOptions {
@@ -78,6 +82,11 @@ function createBranchHandlers(commands: EngineCommands): Pick<ControlHandlers, B
   };
 }
 
+const decodeHandOver = ({ waitMs, cutWriters }: HandOverMessage): HandOverRequest => ({
+  drainMs: numberOf(waitMs, 'time to wait'),
+  cutWriters,
+});
+
 function createHandlers(commands: EngineCommands, daemon: DaemonControl): ControlHandlers {
   return {
     Status: async () => {
@@ -108,8 +117,9 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
     Recover: async ({ aside, name }) => encodeDatabase(await commands.recover(aside, name)),
     Warm: ({ database, when, from }) => commands.warm(database, when, numberOf(from, 'position')),
     ...contentHandlers(commands),
-    Shutdown: async ({ lazy }) => {
-      await daemon.shutdown(lazy);
+    Shutdown: async ({ lazy, handOver }) => {
+      if (handOver === undefined || handOver === null) await daemon.shutdown(lazy);
+      else await daemon.handOver(decodeHandOver(handOver));
       return { pid: process.pid };
     },
     ...createBranchHandlers(commands),

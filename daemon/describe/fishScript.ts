@@ -56,7 +56,7 @@ function __openduck_fuse_ask
     set -l place
     for name in --data-dir --config
         set -l value (__openduck_fuse_option $name)
-        and set -a place $name $value[-1]
+        test (count $value) -gt 0; and set -a place $name $value[-1]
     end
     command openduck-fuse completion $argv $place 2>/dev/null
 end

@@ -110,7 +110,7 @@ for (const tested of SHELLS) {
     await offers(complete, 'openduck-fuse mount --ack ', ['local', 'object']);
     await offers(complete, 'openduck-fuse log-level ', ['debug', 'info', 'warn', 'error']);
     await offers(complete, `openduck-fuse ${at} ls `, ['orders', 'people']);
-    await offers(complete, `openduck-fuse restore ${at} orders --at `, ['before'], ['orders']);
+    await offers(complete, `openduck-fuse restore ${at} orders --at `, ['before'], ['people']);
     await offers(complete, `openduck-fuse query ${at} --database people --at yes`, ['noon']);
     await offers(complete, `openduck-fuse snapshot show people ${at} ye`, ['noon']);
     await offers(complete, `openduck-fuse clone ${at} orders@be`, ['before']);

@@ -1,4 +1,4 @@
-/** What is made of the command line: the manual page, and tables that must not outlive an option. */
+/** What is made of the command line: the manual page, and what shells offer. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
