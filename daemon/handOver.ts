@@ -17,6 +17,7 @@
 import { homedir } from 'node:os';
 import type { Engine } from '../fs/engine.js';
 import { type DirectoryAttributes, directoryAttributes } from '../layers/os/directories.js';
+import { readMountTable } from '../layers/os/mountTable.js';
 import { isRunning } from '../layers/os/processes.js';
 import { OpenduckError } from '../proto/errors.js';
 import type { Clock, Logger } from '../proto/ports.js';
@@ -116,8 +117,11 @@ export interface TakenOver {
   readonly mountpoint: string;
   /** Version of the daemon that has ended. */
   readonly version: string;
-  /** Of the directory under it. */
-  readonly root: DirectoryAttributes;
+  /**
+   * Of the directory under it; undefined: nothing covers it any more, since the old daemon was of a
+   * version that only knows how to unmount.
+   */
+  readonly root: DirectoryAttributes | undefined;
 }
 
 /**
@@ -147,7 +151,8 @@ export async function takeOver(
     const { userId, environment } = context;
     const registry = registryDirectory({ userId, environment, home: homedir() });
     await removeMountRecord(registry, mountpoint);
-    return { mountpoint, version, root };
+    const isCovered = (await readMountTable()).some((entry) => entry.mountpoint === mountpoint);
+    return { mountpoint, version, root: isCovered ? root : undefined };
   } finally {
     await daemon.close();
   }
