@@ -14,7 +14,6 @@
  * opens it again: an open file belongs to the session with the old daemon, and the kernel gives it
  * to no other.
  */
-import { homedir } from 'node:os';
 import type { Engine } from '../fs/engine.js';
 import { type DirectoryAttributes, directoryAttributes } from '../layers/os/directories.js';
 import { readMountTable } from '../layers/os/mountTable.js';
@@ -23,7 +22,6 @@ import { OpenduckError } from '../proto/errors.js';
 import type { Clock, Logger } from '../proto/ports.js';
 import type { CommandContext } from './commandContext.js';
 import { probePath } from './pathProbe.js';
-import { registryDirectory, removeMountRecord } from './registry.js';
 import { connectToDaemon } from './session.js';
 import { SHUTDOWN_LIMIT_MS } from './stopRequest.js';
 
@@ -34,7 +32,11 @@ export interface HandOverRequest {
   readonly cutWriters: boolean;
 }
 
-const ASK_AGAIN_MS = 20;
+/** Whether the new daemon has gone away while the old one waited. */
+export type IsCalledOff = () => boolean;
+
+const ASK_AGAIN_MS = 100;
+const END_POLL_MS = 20;
 
 /** Processes that have a database open for writing, as `mydb (pid 17)`. */
 function writersOf(engine: Engine): string[] {
@@ -70,18 +72,25 @@ async function isIdle(engine: Engine): Promise<boolean> {
 
 /**
  * The old daemon's side: when it resolves, nobody writes and nobody can begin to, until this
- * process ends. Throws BUSY, naming the writers, and nothing has changed then.
+ * process ends. Throws BUSY, naming the writers, or CANCELLED, and nothing has changed then.
  */
 export async function comeToRest(
   engine: Engine,
   clock: Clock,
   logger: Logger,
   { drainMs, cutWriters }: HandOverRequest,
+  isCalledOff: IsCalledOff,
 ): Promise<void> {
   const deadline = clock.monotonic() + drainMs;
+  logger.info({ drainMs }, 'a new daemon asks for the mount');
   for (;;) {
     const isLate = clock.monotonic() >= deadline;
-    if (isLate || (await isIdle(engine))) {
+    const isTime = isLate || (await isIdle(engine));
+    if (isCalledOff()) {
+      logger.info({}, 'the hand-over was called off: this daemon goes on');
+      throw new OpenduckError('CANCELLED', 'the hand-over was called off');
+    }
+    if (isTime) {
       if (excludeAll(engine) !== undefined) return;
       if (isLate) break;
     }
@@ -107,7 +116,7 @@ export async function waitForEnd(clock: Clock, pid: number): Promise<void> {
         hint: `See its daemon.log. 'kill -9 ${pid}' is safe: the next mount recovers.`,
       });
     }
-    await clock.sleep(ASK_AGAIN_MS);
+    await clock.sleep(END_POLL_MS);
   }
 }
 
@@ -148,9 +157,6 @@ export async function takeOver(
     const root = await directoryAttributes(mountpoint); // the old daemon answers
     const { pid } = await daemon.handOver(request);
     await waitForEnd(context.clock, pid);
-    const { userId, environment } = context;
-    const registry = registryDirectory({ userId, environment, home: homedir() });
-    await removeMountRecord(registry, mountpoint);
     const isCovered = (await readMountTable()).some((entry) => entry.mountpoint === mountpoint);
     return { mountpoint, version, root: isCovered ? root : undefined };
   } finally {

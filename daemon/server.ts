@@ -16,7 +16,13 @@ import { startControlServer } from './control/server.js';
 import { dataPaths, lockDataDirectory, unlockDataDirectory } from './dataDirectory.js';
 import { MountedWorker } from './execution/mountedWorker.js';
 import { EXIT_FAILURE, EXIT_OK } from './exitCodes.js';
-import { comeToRest, type HandOverRequest, type TakenOver, takeOver } from './handOver.js';
+import {
+  comeToRest,
+  type HandOverRequest,
+  type IsCalledOff,
+  type TakenOver,
+  takeOver,
+} from './handOver.js';
 import { forgetSecrets } from './hideSecrets.js';
 import { mountHealth } from './http/health.js';
 import { HttpSide } from './http/httpSide.js';
@@ -88,11 +94,20 @@ interface Claimed extends PreparedMountpoint {
   readonly replaces: DirectoryAttributes | undefined;
 }
 
+/** Who is to end while the old daemon waits for its users, leaves it alone. */
+async function takeOverUnlessStopped(
+  { context, settings, mountpoint, stop }: Start,
+  request: HandOverRequest,
+): Promise<TakenOver | undefined> {
+  const calledOff = stop.requested.then(() => stop.check()).then(() => undefined);
+  return Promise.race([takeOver(context, settings.dataDir, mountpoint, request), calledOff]);
+}
+
 /** Ends the running daemon if that is wanted, locks the data directory, readies the mountpoint. */
 async function claim(start: Start): Promise<Claimed> {
   const { context, settings, mountpoint, cleanup, logger, replace } = start;
   const { dataDir } = settings;
-  const taken = replace && (await takeOver(context, dataDir, mountpoint, replace));
+  const taken = replace && (await takeOverUnlessStopped(start, replace));
   const holder = { pid: process.pid, command: 'mount', mountpoint };
   const lock = await lockDataDirectory(dataDir, holder, context.clock);
   cleanup.add('release the lock', () => unlockDataDirectory(lock));
@@ -163,16 +178,17 @@ async function startServers(start: Start, mountpoint: string, engine: Engine): P
   return { worker, http };
 }
 
-/** Throws BUSY, and everything goes on then. */
+/** Throws BUSY, CANCELLED, and everything goes on then. */
 async function handOver(
   { context, presence, logger, stop }: Start,
   engine: Engine,
   worker: MountedWorker | undefined,
   request: HandOverRequest,
+  isCalledOff: IsCalledOff,
 ): Promise<void> {
   await worker?.stop(); // it reads and writes there as others do
   try {
-    await comeToRest(engine, context.clock, logger, request);
+    await comeToRest(engine, context.clock, logger, request, isCalledOff);
   } catch (error) {
     await worker?.resumeIfPossible();
     throw error;
@@ -210,7 +226,7 @@ async function serveControl(
         await unmountOnRequest(mounted, start.presence, worker, lazy, clock);
         stop.request('the unmount command');
       },
-      handOver: (request) => handOver(start, engine, worker, request),
+      handOver: (request, isCalledOff) => handOver(start, engine, worker, request, isCalledOff),
     },
     clock,
     logger,

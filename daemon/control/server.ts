@@ -15,7 +15,7 @@ import { toGrpcError } from '../../proto/grpcErrors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { auditedCommands } from '../auditedCommands.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
-import type { HandOverRequest } from '../handOver.js';
+import type { HandOverRequest, IsCalledOff } from '../handOver.js';
 import { contentHandlers } from './contentHandlers.js';
 import { decodeChange, decodeOptions } from './gcMessages.js';
 import { encodeDatabase, encodeSnapshot, numberOf } from './messages.js';
@@ -46,8 +46,8 @@ export interface DaemonControl {
   logLevel(level: string | undefined): string;
   /** Unmounts, and asks the daemon to end soon. Throws BUSY (nothing happened then), IO. */
   shutdown(lazy: boolean): Promise<void>;
-  /** Waits for its users, and asks the daemon to end soon, mounted. Throws BUSY. */
-  handOver(request: HandOverRequest): Promise<void>;
+  /** Waits for its users, and asks the daemon to end soon, mounted. Throws BUSY, CANCELLED. */
+  handOver(request: HandOverRequest, isCalledOff: IsCalledOff): Promise<void>;
 }
 
 export interface ControlServerOptions {
@@ -87,7 +87,11 @@ const decodeHandOver = ({ waitMs, cutWriters }: HandOverMessage): HandOverReques
   cutWriters,
 });
 
-function createHandlers(commands: EngineCommands, daemon: DaemonControl): ControlHandlers {
+function createHandlers(
+  commands: EngineCommands,
+  daemon: DaemonControl,
+  isCancelled: () => boolean,
+): ControlHandlers {
   return {
     Status: async () => {
       const { databases, aside, counters } = await commands.status();
@@ -119,7 +123,7 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
     ...contentHandlers(commands),
     Shutdown: async ({ lazy, handOver }) => {
       if (handOver === undefined || handOver === null) await daemon.shutdown(lazy);
-      else await daemon.handOver(decodeHandOver(handOver));
+      else await daemon.handOver(decodeHandOver(handOver), isCancelled);
       return { pid: process.pid };
     },
     ...createBranchHandlers(commands),
@@ -146,8 +150,11 @@ function callerOf(metadata: Metadata): Actor {
   return { by: 'command', pid: number(CALLER_PID), uid: number(CALLER_UID) };
 }
 
-/** A handler for the one who calls. */
-type HandlerFor = (caller: Actor) => (request: unknown) => Promise<unknown>;
+/** A handler for the one who calls; he may go away meanwhile. */
+type HandlerFor = (
+  caller: Actor,
+  isCancelled: () => boolean,
+) => (request: unknown) => Promise<unknown>;
 
 function unaryCall(
   name: string,
@@ -155,7 +162,10 @@ function unaryCall(
   logger: Logger,
 ): handleUnaryCall<unknown, unknown> {
   return (call, callback) => {
-    handlerFor(callerOf(call.metadata))(call.request).then(
+    handlerFor(
+      callerOf(call.metadata),
+      () => call.cancelled,
+    )(call.request).then(
       (reply) => callback(null, reply),
       (error: unknown) => {
         const code = errorCode(error);
@@ -187,9 +197,9 @@ export async function startControlServer(options: ControlServerOptions): Promise
   const server = new Server(MESSAGE_LIMITS);
   const implementation: UntypedServiceImplementation = {};
   for (const name of Object.keys(CONTROL_SERVICE) as ControlMethod[]) {
-    const handlerFor: HandlerFor = (caller) => {
+    const handlerFor: HandlerFor = (caller, isCancelled) => {
       const audited = auditedCommands(commands, logger, caller);
-      return createHandlers(audited, daemon)[name] as ReturnType<HandlerFor>;
+      return createHandlers(audited, daemon, isCancelled)[name] as ReturnType<HandlerFor>;
     };
     implementation[name] = unaryCall(name, handlerFor, logger);
   }

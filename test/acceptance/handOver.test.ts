@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { DuckdbError, type DuckdbProcess, ProcessGone } from '../harness/duckdbProcess.js';
 import { LedgerWriter, readLedgerAt } from '../harness/ledger.js';
-import type { MountFixture } from '../harness/mountFixture.js';
+import { MAIN, type MountFixture } from '../harness/mountFixture.js';
 import { isFuseMounted } from '../harness/mountTable.js';
-import { succeeded } from '../harness/proc.js';
+import { startProcess, succeeded } from '../harness/proc.js';
 import { acceptance, type Scene } from '../harness/scene.js';
-import { sleep } from '../harness/testRun.js';
+import { cleanEnvironment, sleep } from '../harness/testRun.js';
 
 const LIMIT = { timeoutMs: 90_000 };
 
@@ -125,6 +125,12 @@ acceptance(
   },
 );
 
+async function untilLogged(mount: MountFixture, what: string): Promise<void> {
+  for (let i = 0; !(await mount.log()).includes(what); i++, await sleep(50)) {
+    assert.ok(i < 600, `the log says: ${what}`);
+  }
+}
+
 async function writerAtWork(scene: Scene, path: string) {
   const duckdb: DuckdbProcess = scene.duckdb();
   const writer = new LedgerWriter(scene.random, { weights: { bulk: 0 } });
@@ -161,6 +167,32 @@ acceptance(
     for (let i = 0; i < 5; i++) await successor.step(next);
     await next.end();
     await unmount(mount);
+  },
+);
+
+acceptance(
+  'a hand-over that is called off while it waits leaves the old daemon as it was',
+  { seconds: 120 },
+  async (scene) => {
+    const mount = await scene.mount();
+    const { duckdb, writer } = await writerAtWork(scene, mount.path('ledger.duckdb'));
+    const words = ['mount', mount.mountpoint, '--replace', '--drain', '60s'];
+    const waiting = startProcess(process.execPath, [MAIN, ...words, '--data-dir', mount.dataDir], {
+      stdio: 'ignore',
+      env: cleanEnvironment({ HOME: mount.dir }),
+    });
+    const ended = new Promise((resolve) => waiting.once('exit', resolve));
+    await untilLogged(mount, 'a new daemon asks for the mount');
+    waiting.kill('SIGTERM');
+    await untilLogged(mount, 'the hand-over was called off');
+    await ended;
+    await writer.step(duckdb);
+    await duckdb.end();
+    const next = scene.duckdb();
+    const seen = await readLedgerAt(next, mount.path('ledger.duckdb'), scene.random);
+    assert.equal(seen.seq, writer.acknowledged);
+    await next.end();
+    assert.equal((await mount.status()).pid, mount.pid);
   },
 );
 

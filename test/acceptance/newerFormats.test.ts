@@ -1,7 +1,7 @@
 /**
- * An older daemon meets what a newer one has written (a downgrade, or hosts of several versions): it
- * says so and changes nothing, and what it cannot read is there for the newer one. What is newer is
- * made here: the version number in a real file, with the checksum over it.
+ * An older daemon meets what a newer one has written (a downgrade, or hosts of several versions):
+ * it says so and changes nothing, and what it cannot read is there for the newer one. What is newer
+ * is made here: the version number in a real file, with the checksum over it.
  */
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';

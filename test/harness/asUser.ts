@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { MAIN } from './mountFixture.js';
 import { describe, run, shell } from './proc.js';
 import type { Scene } from './scene.js';
-import { NOBODY } from './testRun.js';
+import { NOBODY, RUN_VARIABLE, runId } from './testRun.js';
 
 const INSIDE = 'TEST_OPENDUCK_INSIDE';
 
@@ -30,7 +30,9 @@ async function againInNamespace(scene: Scene, testFile: string, pattern: string)
   const only = pattern === '' ? [] : [`--test-name-pattern=${pattern}`];
   const test = [process.execPath, '--test', ...only, fileURLToPath(testFile)];
   const command = ['--mount', '--propagation', 'private', 'sh', '-c', open, 'sh', ...test];
-  const result = await run('unshare', command, { timeoutMs: 580_000, env: { [INSIDE]: '1' } });
+  // A part of its own, so that it does not take what this process has for its own leaks.
+  const env = { [INSIDE]: '1', [RUN_VARIABLE]: `${runId}.user` };
+  const result = await run('unshare', command, { timeoutMs: 580_000, env });
   assert.equal(result.code, 0, describe(result));
   scene.note('/dev/fuse is closed to users here: ran in a mount namespace where it is open');
 }
