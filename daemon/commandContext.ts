@@ -4,6 +4,7 @@ import { readStandardInput, readText } from '../layers/os/textFile.js';
 import { OpenduckError } from '../proto/errors.js';
 import type { Clock, Random } from '../proto/ports.js';
 import { readConfigFile } from './configFile.js';
+import { parseDuration } from './quantities.js';
 import type { SettingSources } from './settingSources.js';
 import {
   type DaemonSettings,
@@ -79,6 +80,12 @@ export function textFlag(flags: Flags, name: string): string {
 
 export function optionalTextFlag(flags: Flags, name: string): string | undefined {
   return flags[name] === undefined ? undefined : String(flags[name]);
+}
+
+/** Milliseconds; undefined when it is not given. Throws USAGE. */
+export function durationFlag(flags: Flags, name: string): number | undefined {
+  const text = optionalTextFlag(flags, name);
+  return text === undefined ? undefined : parseDuration(text, `--${name}`);
 }
 
 /** The option --json of every listing. */

@@ -1,10 +1,11 @@
 /** The command line as a whole: which commands there are, and what a wrong one is told. */
-import yargs, { type Argv } from 'yargs';
+import yargs, { type Argv, type CommandModule, type Options } from 'yargs';
 import { OpenduckError } from '../proto/errors.js';
 import type { CommandContext } from './commandContext.js';
 import { benchCommand } from './commands/bench.js';
 import { cancelCommand } from './commands/cancel.js';
 import { cloneCommand } from './commands/clone.js';
+import { completionCommand } from './commands/completion.js';
 import { debugBundleCommand } from './commands/debugBundle.js';
 import { doctorCommand } from './commands/doctor.js';
 import { exportCommand } from './commands/export.js';
@@ -27,6 +28,7 @@ import { undropCommand } from './commands/undrop.js';
 import { unmountCommand } from './commands/unmount.js';
 import { warmCommand } from './commands/warm.js';
 import { workerCommand } from './commands/worker.js';
+import { type CommandLineModel, modelOf, optionModels } from './describe/commandModel.js';
 import { VERSION } from './version.js';
 
 const NAME = 'openduck-fuse';
@@ -36,18 +38,24 @@ const EPILOGUE = `Settings are taken from flags, then from OPENDUCK_* variables 
 OPENDUCK_WRITER_WAIT, …), then from the config file, then from the defaults.
 Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 locked or held elsewhere.`;
 
-function createParser(context: CommandContext, words: readonly string[]): Argv {
-  const parser = yargs([...words])
-    .scriptName(NAME)
-    .usage('$0 COMMAND\n\nA directory of DuckDB databases: one writer, many readers, history.')
-    .parserConfiguration({ 'duplicate-arguments-array': false, 'camel-case-expansion': false })
-    .option('data-dir', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'Where everything is kept (root: /var/lib/openduck, else ~/.local/share/openduck)',
-    })
-    .option('config', { type: 'string', requiresArg: true, describe: 'TOML file with settings' });
-  const commands = [
+const SUMMARY = 'A directory of DuckDB databases: one writer, many readers, history.';
+
+const GLOBAL_OPTIONS = {
+  'data-dir': {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Where everything is kept (root: /var/lib/openduck, else ~/.local/share/openduck)',
+  },
+  config: { type: 'string', requiresArg: true, describe: 'TOML file with settings' },
+} as const satisfies Readonly<Record<string, Options>>;
+
+const EXAMPLES = [
+  { command: '$0 mount /mnt/duck', describe: 'Then: duckdb /mnt/duck/mydb.duckdb' },
+  { command: '$0 snapshot mydb --name before', describe: '' },
+] as const;
+
+function commandsOf(context: CommandContext): CommandModule[] {
+  return [
     mountCommand(context),
     unmountCommand(context),
     statusCommand(context),
@@ -74,11 +82,32 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     gatewayCommand(context),
     logLevelCommand(context),
     debugBundleCommand(context),
+    completionCommand(context, () => describeCommandLine(context)),
   ];
+}
+
+/** The whole command line as data. */
+export function describeCommandLine(context: CommandContext): CommandLineModel {
+  return {
+    program: NAME,
+    version: VERSION,
+    summary: SUMMARY,
+    globals: optionModels(GLOBAL_OPTIONS),
+    commands: commandsOf(context).map((module) => modelOf(module)),
+    examples: EXAMPLES,
+  };
+}
+
+function createParser(context: CommandContext, words: readonly string[]): Argv {
+  const commands = commandsOf(context);
+  const parser = yargs([...words])
+    .scriptName(NAME)
+    .usage(`$0 COMMAND\n\n${SUMMARY}`)
+    .parserConfiguration({ 'duplicate-arguments-array': false, 'camel-case-expansion': false })
+    .options(GLOBAL_OPTIONS);
   for (const command of commands) parser.command(command);
+  for (const { command, describe } of EXAMPLES) parser.example(command, describe);
   return parser
-    .example('$0 mount /mnt/duck', 'Then: duckdb /mnt/duck/mydb.duckdb')
-    .example('$0 snapshot mydb --name before', '')
     .epilogue(EPILOGUE)
     .demandCommand(1, 'a command is missing')
     .recommendCommands()
@@ -89,39 +118,17 @@ function createParser(context: CommandContext, words: readonly string[]): Argv {
     .wrap(Math.min(WIDEST_HELP, process.stdout.columns ?? WIDEST_HELP))
     .exitProcess(false)
     .fail((message, error) => {
-      throw failureOf(message, error, words);
+      throw failureOf(message, error, words, namesOf(commands));
     });
 }
 
-const COMMANDS = [
-  'mount',
-  'unmount',
-  'umount',
-  'status',
-  'stats',
-  'ls',
-  'snapshot',
-  'recover',
-  'warm',
-  'doctor',
-  'rebuild-metadata',
-  'bench',
-  'clone',
-  'restore',
-  'undrop',
-  'reset',
-  'export',
-  'import',
-  'fsck',
-  'query',
-  'cancel',
-  'retention',
-  'gc',
-  'worker',
-  'gateway',
-  'log-level',
-  'debug-bundle',
-];
+/** First words of commands, and their other names. */
+function namesOf(commands: readonly CommandModule[]): string[] {
+  return commands.flatMap(({ command, aliases = [] }) => [
+    String(command).split(' ')[0]!,
+    ...[aliases].flat(),
+  ]);
+}
 
 /** In the words of somebody who did not write the parser. */
 function reword(message: string): string {
@@ -138,9 +145,10 @@ function failureOf(
   message: string | null,
   error: Error | undefined,
   words: readonly string[],
+  commands: readonly string[],
 ): unknown {
   if (error !== undefined && error.name !== 'YError') return error;
-  const command = words.find((word) => COMMANDS.includes(word));
+  const command = words.find((word) => commands.includes(word));
   const help = [NAME, ...(command === undefined ? [] : [command]), '--help'].join(' ');
   const text = reword(message ?? error?.message ?? 'wrong usage');
   return new OpenduckError('USAGE', text, { hint: `See '${help}'.` });

@@ -10,11 +10,13 @@ import { OpenduckError } from '../proto/errors.js';
 import type { Clock } from '../proto/ports.js';
 import { dataPaths } from './dataDirectory.js';
 import { serverFlags, serverSecrets } from './execution/serverArguments.js';
+import type { HandOverRequest } from './handOver.js';
 import { environmentWithoutSecrets } from './hideSecrets.js';
 import { LOG_LIMIT_BYTES } from './logFile.js';
 import { errorOf, type ReadinessMessage, type ReadyMessage } from './readiness.js';
 import type { SecretText } from './secretText.js';
 import type { DaemonSettings, Settings } from './settings.js';
+import { SHUTDOWN_LIMIT_MS } from './stopRequest.js';
 import { type MetadataPlace, type ObjectsPlace, STANDARD_INPUT } from './storeSettings.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
@@ -50,7 +52,11 @@ function s3Flags({ s3 }: Settings): string[] {
  * Every setting as a flag: the child must not find other values than its parent. Throws why the
  * file with the URL of the metadata could not be read.
  */
-export function mountArguments(mountpoint: string, settings: DaemonSettings): string[] {
+export function mountArguments(
+  mountpoint: string,
+  settings: DaemonSettings,
+  replace?: HandOverRequest,
+): string[] {
   const flags = [
     `--data-dir=${settings.dataDir}`,
     settings.allowOther ? '--allow-other' : '--no-allow-other',
@@ -74,7 +80,14 @@ export function mountArguments(mountpoint: string, settings: DaemonSettings): st
     ...flags,
     ...s3Flags(settings),
     ...serverFlags(settings),
+    ...replaceFlags(replace),
   ];
+}
+
+function replaceFlags(replace: HandOverRequest | undefined): string[] {
+  if (replace === undefined) return [];
+  const flags = ['--replace', `--drain=${replace.drainMs}ms`];
+  return replace.cutWriters ? [...flags, '--cut-writers'] : flags;
 }
 
 type Outcome =
@@ -82,9 +95,9 @@ type Outcome =
   | { readonly kind: 'ended'; readonly how: string }
   | { readonly kind: 'late' };
 
-function waitForOutcome(child: ChildProcess, clock: Clock): Promise<Outcome> {
+function waitForOutcome(child: ChildProcess, limitMs: number, clock: Clock): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.after(START_LIMIT_MS, () => resolve({ kind: 'late' }));
+    const cancel = clock.after(limitMs, () => resolve({ kind: 'late' }));
     const settle = (outcome: Outcome) => {
       cancel();
       resolve(outcome);
@@ -115,7 +128,7 @@ async function lastLogLines(path: string, start: number): Promise<string> {
 async function readyMessage(
   child: ChildProcess,
   outcome: Outcome,
-  log: { readonly path: string; readonly start: number },
+  log: { readonly path: string; readonly start: number; readonly limitMs: number },
   clock: Clock,
 ): Promise<ReadyMessage> {
   if (outcome.kind === 'message') {
@@ -125,7 +138,7 @@ async function readyMessage(
   const hint = `The whole log is ${log.path}.`;
   if (outcome.kind === 'late') {
     await stopChild(child, clock);
-    const limit = START_LIMIT_MS / 1000;
+    const limit = log.limitMs / 1000;
     const what = `the daemon was not ready after ${limit} s and was stopped; its last log lines:`;
     throw new OpenduckError('UNAVAILABLE', what + (await lastLogLines(log.path, log.start)), {
       hint,
@@ -170,19 +183,23 @@ function spawnDaemon(
 export async function startInBackground(
   mountpoint: string,
   settings: DaemonSettings,
+  replace: HandOverRequest | undefined,
   clock: Clock,
 ): Promise<ReadyMessage> {
   const { metadata, dataDir } = settings;
-  const parameters = [...process.execArgv, MAIN, ...mountArguments(mountpoint, settings)];
+  const parameters = [...process.execArgv, MAIN, ...mountArguments(mountpoint, settings, replace)];
   await nodeDisk.makeDirectory(dataDir);
   const path = dataPaths(dataDir).log;
   const log = await openAppend(path, LOG_LIMIT_BYTES);
   const secret = metadata?.kind === 'postgres' ? metadata.url : undefined;
   const child = spawnDaemon(parameters, secret, serverSecrets(settings), log.descriptor);
+  // The one before it has its own time to end.
+  const limitMs =
+    START_LIMIT_MS + (replace === undefined ? 0 : replace.drainMs + SHUTDOWN_LIMIT_MS);
   const restoreSignals = passSignalsOn(child);
   try {
-    const outcome = await waitForOutcome(child, clock);
-    return await readyMessage(child, outcome, { path, start: log.start }, clock);
+    const outcome = await waitForOutcome(child, limitMs, clock);
+    return await readyMessage(child, outcome, { path, start: log.start, limitMs }, clock);
   } finally {
     restoreSignals();
     if (child.connected) child.disconnect();

@@ -7,18 +7,23 @@ import { homedir } from 'node:os';
 import type { Engine } from '../fs/engine.js';
 import { type MountedFileSystem, mountFileSystem } from '../fs/mount.js';
 import { MOUNT_SOURCE } from '../fs/session/mountCommands.js';
-import { realPath } from '../layers/os/directories.js';
+import { type DirectoryAttributes, realPath } from '../layers/os/directories.js';
 import { nodeDisk } from '../layers/os/nodeDisk.js';
-import { describeError, errorCode } from '../proto/errors.js';
-import type { Clock, Logger } from '../proto/ports.js';
+import { describeError } from '../proto/errors.js';
 import { type Cleanup, createCleanup } from './cleanup.js';
 import type { CommandContext } from './commandContext.js';
 import { startControlServer } from './control/server.js';
 import { dataPaths, lockDataDirectory, unlockDataDirectory } from './dataDirectory.js';
 import { MountedWorker } from './execution/mountedWorker.js';
 import { EXIT_FAILURE, EXIT_OK } from './exitCodes.js';
+import {
+  comeToRest,
+  type HandOverRequest,
+  type IsCalledOff,
+  type TakenOver,
+  takeOver,
+} from './handOver.js';
 import { forgetSecrets } from './hideSecrets.js';
-import { busyError } from './holders.js';
 import { mountHealth } from './http/health.js';
 import { HttpSide } from './http/httpSide.js';
 import { endNow, endOnUncaughtErrors } from './lastResort.js';
@@ -40,6 +45,7 @@ import {
   storeLocations,
   storeNotes,
 } from './stores.js';
+import { type Presence, unmountAtEnd, unmountOnRequest } from './unmounting.js';
 import { VERSION } from './version.js';
 
 export interface DaemonOptions {
@@ -48,55 +54,12 @@ export interface DaemonOptions {
   /** As the user gave it, absolute. */
   readonly mountpoint: string;
   readonly logger: DaemonLogger;
+  /** Take the mount over from the daemon that runs, if one does. */
+  readonly replace: HandOverRequest | undefined;
   /** Called once, when the mount can be used. */
   onReady(ready: { readonly mountpoint: string; readonly notes: readonly string[] }): Promise<void>;
   /** Called once, when the end begins. */
   onStopping(reason: string): void;
-}
-
-/** A clean unmount ends the session at once; this is for answers that are still on their way. */
-const SESSION_END_LIMIT_MS = 5000;
-
-/** Throws BUSY, IO. Afterwards the kernel asks nothing more. */
-async function unmountPlainly(mounted: MountedFileSystem, clock: Clock): Promise<void> {
-  await mounted.unmount({ lazy: false });
-  await Promise.race([mounted.ended, clock.sleep(SESSION_END_LIMIT_MS)]);
-}
-
-/** Whether a process holds the write lock of a database. */
-async function hasWriter(engine: Engine): Promise<boolean> {
-  return (await engine.commands.status()).databases.some(
-    (database) => database.writer !== undefined,
-  );
-}
-
-/**
- * A mount that is in use is detached, unless a writer is at work: DuckDB opens its WAL by path, and
- * in the bare directory under the mount it would find place for commits that nobody sees again. The
- * dead mount gives it errors instead; the next mount takes it away.
- */
-async function unmountAtEnd(
-  mounted: MountedFileSystem,
-  engine: Engine,
-  clock: Clock,
-  log: Logger,
-): Promise<void> {
-  try {
-    await unmountPlainly(mounted, clock);
-  } catch (error) {
-    const fields = { mountpoint: mounted.mountpoint, error: describeError(error) };
-    if (await hasWriter(engine)) {
-      log.warn(fields, 'a writer is still at work: the mount stays, dead, so that it gets errors');
-      return;
-    }
-    log.warn(fields, 'the mount is in use: detaching it; open files there fail from now on');
-    await mounted.unmount({ lazy: true });
-  }
-}
-
-/** Where the daemon is mounted at the moment; undefined before and after. */
-interface Presence {
-  mountpoint: string | undefined;
 }
 
 interface Running {
@@ -126,19 +89,46 @@ async function settle(settings: DaemonSettings): Promise<DaemonSettings> {
   return { ...settings, dataDir: await realPath(settings.dataDir) };
 }
 
-/** Locks the data directory and makes the mountpoint ready. */
-async function claim(start: Start): Promise<PreparedMountpoint> {
-  const { context, settings, mountpoint, cleanup, logger } = start;
+interface Claimed extends PreparedMountpoint {
+  /** A dead mount is there, over a directory with these attributes. */
+  readonly replaces: DirectoryAttributes | undefined;
+}
+
+/** Who is to end while the old daemon waits for its users, leaves it alone. */
+async function takeOverUnlessStopped(
+  { context, settings, mountpoint, stop }: Start,
+  request: HandOverRequest,
+): Promise<TakenOver | undefined> {
+  const calledOff = stop.requested.then(() => stop.check()).then(() => undefined);
+  return Promise.race([takeOver(context, settings.dataDir, mountpoint, request), calledOff]);
+}
+
+/** Ends the running daemon if that is wanted, locks the data directory, readies the mountpoint. */
+async function claim(start: Start): Promise<Claimed> {
+  const { context, settings, mountpoint, cleanup, logger, replace } = start;
   const { dataDir } = settings;
+  const taken = replace && (await takeOverUnlessStopped(start, replace));
   const holder = { pid: process.pid, command: 'mount', mountpoint };
   const lock = await lockDataDirectory(dataDir, holder, context.clock);
   cleanup.add('release the lock', () => unlockDataDirectory(lock));
-  const prepared = await prepareMountpoint(mountpoint, dataDir, logger);
+  const prepared =
+    taken === undefined
+      ? { ...(await prepareMountpoint(mountpoint, dataDir, logger)), replaces: undefined }
+      : takenPlace(taken);
   await lock.write(`${JSON.stringify({ ...holder, mountpoint: prepared.path })}\n`);
   return prepared;
 }
 
-async function mount(start: Start, mountpoint: string, engine: Engine): Promise<MountedFileSystem> {
+function takenPlace({ mountpoint, version, root }: TakenOver): Claimed {
+  const notes = [`Took ${mountpoint} over from a daemon of version ${version}.`];
+  return { path: mountpoint, notes, replaces: root };
+}
+
+async function mount(
+  start: Start,
+  { path: mountpoint, replaces }: Claimed,
+  engine: Engine,
+): Promise<MountedFileSystem> {
   const { context, settings, cleanup, logger, presence, stop } = start;
   const { clock } = context;
   const { allowOther, readOnly } = settings;
@@ -147,6 +137,7 @@ async function mount(start: Start, mountpoint: string, engine: Engine): Promise<
     mountpoint,
     allowOther,
     readOnly,
+    replaces,
     logger,
     clock,
   });
@@ -161,26 +152,6 @@ async function mount(start: Start, mountpoint: string, engine: Engine): Promise<
     presence.mountpoint = undefined;
   });
   return mounted;
-}
-
-/** Unmounts for the unmount command; BUSY tells who holds it, and the daemon goes on. */
-async function unmountOnRequest(
-  mounted: MountedFileSystem,
-  { context, presence }: Start,
-  worker: MountedWorker | undefined,
-  lazy: boolean,
-): Promise<void> {
-  const { mountpoint } = presence;
-  if (mountpoint === undefined) return;
-  await worker?.stop(); // it has files open there
-  try {
-    if (lazy) await mounted.unmount({ lazy });
-    else await unmountPlainly(mounted, context.clock);
-    presence.mountpoint = undefined;
-  } catch (error) {
-    await worker?.resumeIfPossible();
-    throw errorCode(error) === 'BUSY' ? await busyError(mountpoint) : error;
-  }
 }
 
 /** What the mount serves beside files. */
@@ -205,6 +176,25 @@ async function startServers(start: Start, mountpoint: string, engine: Engine): P
   });
   cleanup.add('stop the HTTP side', async () => http?.stop());
   return { worker, http };
+}
+
+/** Throws BUSY, CANCELLED, and everything goes on then. */
+async function handOver(
+  { context, presence, logger, stop }: Start,
+  engine: Engine,
+  worker: MountedWorker | undefined,
+  request: HandOverRequest,
+  isCalledOff: IsCalledOff,
+): Promise<void> {
+  await worker?.stop(); // it reads and writes there as others do
+  try {
+    await comeToRest(engine, context.clock, logger, request, isCalledOff);
+  } catch (error) {
+    await worker?.resumeIfPossible();
+    throw error;
+  }
+  presence.mountpoint = undefined; // the mount stays, for the next daemon to take its place
+  stop.request('a new daemon takes the mount over');
 }
 
 async function serveControl(
@@ -233,9 +223,10 @@ async function serveControl(
         return now;
       },
       shutdown: async (lazy) => {
-        await unmountOnRequest(mounted, start, worker, lazy);
+        await unmountOnRequest(mounted, start.presence, worker, lazy, clock);
         stop.request('the unmount command');
       },
+      handOver: (request, isCalledOff) => handOver(start, engine, worker, request, isCalledOff),
     },
     clock,
     logger,
@@ -259,7 +250,8 @@ async function register(start: Start, mountpoint: string): Promise<void> {
 async function startAll(start: Start): Promise<Running> {
   const { context, settings, cleanup, logger, stop } = start;
   const { clock, random } = context;
-  const { path: mountpoint, notes: claimNotes } = await claim(start);
+  const claimed = await claim(start);
+  const { path: mountpoint, notes: claimNotes } = claimed;
   stop.check();
   const locations = await locateStores(settings, mountpoint);
   const notes = [...claimNotes, ...storeNotes(locations)];
@@ -267,7 +259,7 @@ async function startAll(start: Start): Promise<Running> {
   const storage = await openStorage(settings, locations, { clock, random, logger });
   cleanup.add('close the storage', () => storage.close());
   stop.check();
-  const mounted = await mount(start, mountpoint, storage.engine);
+  const mounted = await mount(start, claimed, storage.engine);
   const servers = await startServers(start, mountpoint, storage.engine);
   stop.check();
   await serveControl(start, mounted, storage.engine, servers);

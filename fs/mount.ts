@@ -1,5 +1,5 @@
 /** Mounts an engine as a directory. */
-import { directoryAttributes } from '../layers/os/directories.js';
+import { type DirectoryAttributes, directoryAttributes } from '../layers/os/directories.js';
 import { findLoopDescriptor } from '../layers/os/loopDescriptor.js';
 import { readMountTable } from '../layers/os/mountTable.js';
 import { writeText } from '../layers/os/textFile.js';
@@ -22,6 +22,8 @@ export interface MountOptions {
   readonly mountpoint: string;
   readonly allowOther: boolean;
   readonly readOnly: boolean;
+  /** Attributes of the directory, when a dead mount hides it: its place is taken. */
+  readonly replaces: DirectoryAttributes | undefined;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -36,11 +38,11 @@ export interface MountedFileSystem {
 
 /** Resolves when the mount answers. Throws NOT_PERMITTED, UNAVAILABLE, IO. */
 export async function mountFileSystem(options: MountOptions): Promise<MountedFileSystem> {
-  const { engine, mountpoint, logger, clock } = options;
+  const { engine, mountpoint, logger, clock, replaces } = options;
   requireOwnProc(clock);
-  const { mode, uid, gid, modifiedMs } = await directoryAttributes(mountpoint);
+  const { mode, uid, gid, modifiedMs } = replaces ?? (await directoryAttributes(mountpoint));
   const root = { mode, uid, gid, modified: wallTime(modifiedMs) };
-  const fd = await mountDevice(options);
+  const fd = await mountDevice({ ...options, replaces: replaces !== undefined });
   const device = new FuseDevice(fd, await findLoopDescriptor(), logger);
   const backing = new DeviceBacking(fd, logger);
   const { readOnly } = options;

@@ -1,9 +1,10 @@
 /** openduck-fuse mount MOUNTPOINT */
 import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
-import { describeError, errorCode } from '../../proto/errors.js';
+import { describeError, errorCode, OpenduckError } from '../../proto/errors.js';
 import {
   type CommandContext,
+  durationFlag,
   type Flags,
   readDaemonSettings,
   textFlag,
@@ -12,13 +13,34 @@ import { startInBackground } from '../daemonize.js';
 import { dataPaths } from '../dataDirectory.js';
 import { workerOptions } from '../execution/workerOptions.js';
 import { exitCodeOf } from '../exitCodes.js';
+import type { HandOverRequest } from '../handOver.js';
 import { httpOptions } from '../http/httpOptions.js';
 import { failedMessage, hasParent, tellParent } from '../readiness.js';
 import { ACKS, type DaemonSettings, LOG_LEVELS, type Settings } from '../settings.js';
 import { storeOptions } from '../storeOptions.js';
 
+/** For those who use a mount that is taken over. */
+const DRAIN_MS = 10_000;
+
+function replaceOptions(yargs: Argv): Argv {
+  return yargs
+    .option('replace', {
+      type: 'boolean',
+      describe: 'Take the mount over from the daemon that runs, as after an upgrade',
+    })
+    .option('drain', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'With --replace: how long to wait for those who use the mount (default: 10s)',
+    })
+    .option('cut-writers', {
+      type: 'boolean',
+      describe: 'With --replace: then also while somebody writes, who gets errors',
+    });
+}
+
 function describe(yargs: Argv): Argv {
-  return httpOptions(workerOptions(storeOptions(yargs)))
+  return replaceOptions(httpOptions(workerOptions(storeOptions(yargs))))
     .positional('mountpoint', {
       type: 'string',
       demandOption: true,
@@ -100,11 +122,23 @@ function report(
   );
 }
 
+/** undefined: nothing is taken over. Throws USAGE. */
+function replaceOf(flags: Flags): HandOverRequest | undefined {
+  const drainMs = durationFlag(flags, 'drain');
+  const cutWriters = flags['cut-writers'] === true;
+  if (flags['replace'] === true) return { drainMs: drainMs ?? DRAIN_MS, cutWriters };
+  if (drainMs === undefined && !cutWriters) return undefined;
+  throw new OpenduckError('USAGE', '--drain and --cut-writers are about --replace', {
+    hint: 'Give --replace too, or neither.',
+  });
+}
+
 /** Runs the daemon in this process and ends it: nothing may keep a daemon that has ended. */
 async function runInForeground(
   context: CommandContext,
   mountpoint: string,
   settings: DaemonSettings,
+  replace: HandOverRequest | undefined,
 ): Promise<number> {
   const { createLogger } = await import('../logging.js');
   const logger = createLogger(settings.logLevel, process.stderr.isTTY ? 'pretty' : 'json');
@@ -124,6 +158,7 @@ async function runInForeground(
       settings,
       mountpoint,
       logger,
+      replace,
       onReady: (ready) => {
         manager.ready(ready.mountpoint);
         return tellParent({ ready: true, pid: process.pid, ...ready });
@@ -146,10 +181,12 @@ async function runInForeground(
 async function mount(context: CommandContext, flags: Flags): Promise<void> {
   const settings = await readDaemonSettings(context, flags);
   const mountpoint = resolve(textFlag(flags, 'mountpoint'));
+  const replace = replaceOf(flags);
   if (flags['foreground'] === true) {
-    process.exit(await runInForeground(context, mountpoint, settings));
+    process.exit(await runInForeground(context, mountpoint, settings, replace));
   }
-  report(context, settings, await startInBackground(mountpoint, settings, context.clock));
+  const ready = await startInBackground(mountpoint, settings, replace, context.clock);
+  report(context, settings, ready);
 }
 
 export function mountCommand(context: CommandContext): CommandModule {

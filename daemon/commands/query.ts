@@ -2,8 +2,13 @@
 import type { CommandModule } from 'yargs';
 import { readStandardInput } from '../../layers/os/textFile.js';
 import { OpenduckError } from '../../proto/errors.js';
-import { type CommandContext, type Flags, optionalTextFlag, textFlag } from '../commandContext.js';
-import { parseDuration } from '../quantities.js';
+import {
+  type CommandContext,
+  durationFlag,
+  type Flags,
+  optionalTextFlag,
+  textFlag,
+} from '../commandContext.js';
 import { endpointOptions, whomToAsk } from '../query/endpointFlags.js';
 
 export const FORMATS = ['table', 'json', 'csv', 'arrow', 'parquet'] as const;
@@ -20,11 +25,6 @@ async function statementOf(flags: Flags): Promise<string> {
   throw new OpenduckError('USAGE', 'the statement is empty', {
     hint: `See 'openduck-fuse query --help'.`,
   });
-}
-
-function durationFlag(flags: Flags, name: string): number | undefined {
-  const text = optionalTextFlag(flags, name);
-  return text === undefined ? undefined : parseDuration(text, `--${name}`);
 }
 
 async function query(context: CommandContext, flags: Flags): Promise<void> {

@@ -3,22 +3,16 @@ import { homedir } from 'node:os';
 import { resolve } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { unmount as takeDown } from '../../fs/session/mountCommands.js';
-import { isRunning } from '../../layers/os/processes.js';
 import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { type CommandContext, type Flags, readSettings, textFlag } from '../commandContext.js';
 import type { ControlClient } from '../control/client.js';
+import { waitForEnd } from '../handOver.js';
 import { busyError } from '../holders.js';
 import { type MountState, mountState } from '../mountpoint.js';
 import { probePath } from '../pathProbe.js';
 import { findMountRecord, registryDirectory, removeMountRecord } from '../registry.js';
 import { connectToDaemon } from '../session.js';
 import type { Settings } from '../settings.js';
-import { SHUTDOWN_LIMIT_MS } from '../stopRequest.js';
-
-const POLL_MS = 20;
-
-/** The daemon limits its own shutdown; a little more, for the end of the process itself. */
-const END_LIMIT_MS = SHUTDOWN_LIMIT_MS + 10_000;
 
 function registryOf({ userId, environment }: CommandContext): string {
   return registryDirectory({ userId, environment, home: homedir() });
@@ -58,20 +52,6 @@ async function findDaemon(
     await client.close();
   }
   return undefined;
-}
-
-/** After this, the data directory's lock is free: a new mount works at once. */
-async function waitForEnd(context: CommandContext, pid: number): Promise<void> {
-  const { clock } = context;
-  const deadline = clock.monotonic() + END_LIMIT_MS;
-  while (await isRunning(pid)) {
-    if (clock.monotonic() > deadline) {
-      throw new OpenduckError('UNAVAILABLE', `unmounted, but the daemon (pid ${pid}) still runs`, {
-        hint: `See its daemon.log. 'kill -9 ${pid}' is safe: the next mount recovers.`,
-      });
-    }
-    await clock.sleep(POLL_MS);
-  }
 }
 
 function notMounted(mountpoint: string, dataDirs: readonly string[]): OpenduckError {
@@ -123,7 +103,7 @@ async function shutDown(
   if (daemon === undefined) return false;
   try {
     const { pid } = await daemon.shutdown(lazy);
-    await waitForEnd(context, pid);
+    await waitForEnd(context.clock, pid);
     return true;
   } finally {
     await daemon.close();

@@ -6,6 +6,7 @@ import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { dataPaths } from '../dataDirectory.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
+import type { HandOverRequest } from '../handOver.js';
 import { checkCalls, contentCalls, historyCalls, importCalls } from './contentCalls.js';
 import { fromGrpcError } from './errors.js';
 import { decodeReport, decodeRetention } from './gcMessages.js';
@@ -47,6 +48,8 @@ export interface ControlClient extends EngineCommands {
   logLevel(level: string | undefined): Promise<string>;
   /** The daemon has unmounted when it resolves, and ends soon. */
   shutdown(lazy: boolean): Promise<{ readonly pid: number }>;
+  /** The daemon ends soon, and leaves its mount in place, dead. Throws BUSY. */
+  handOver(request: HandOverRequest): Promise<{ readonly pid: number }>;
   close(): Promise<void>;
 }
 
@@ -85,6 +88,8 @@ const DEADLINE_MS: Readonly<Record<ControlMethod, number>> = {
 export type Call = <M extends ControlMethod>(
   method: M,
   request: ControlMethods[M]['request'],
+  /** How much longer than others it may take, unless the request says so itself. */
+  longerMs?: number,
 ) => Promise<ControlMethods[M]['reply']>;
 
 /** Who asks, for the audit trail. */
@@ -96,10 +101,10 @@ function callerMetadata(): Metadata {
 }
 
 function createCall(client: Client, clock: Clock): Call {
-  return (method, request) =>
+  return (method, request, longerMs = 0) =>
     new Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = controlMethod(method);
-      const waits = 'waitMs' in request ? Number(request.waitMs) : 0;
+      const waits = 'waitMs' in request ? Number(request.waitMs) : longerMs;
       const options = { deadline: clock.now() + DEADLINE_MS[method] + waits };
       client.makeUnaryRequest(
         path,
@@ -173,6 +178,8 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
     ...historyCalls(call),
     logLevel: async (level) => (await call('LogLevel', { level })).level,
     shutdown: (lazy) => call('Shutdown', { lazy }),
+    handOver: ({ drainMs, cutWriters }) =>
+      call('Shutdown', { lazy: false, handOver: { waitMs: drainMs, cutWriters } }, drainMs),
     clone: async (database, when, name) =>
       decodeDatabase(await call('Clone', { database, when, name })),
     restore: async (database, when, waitMs) =>

@@ -45,6 +45,11 @@ export interface SnapshotMessage {
   readonly size: Int64;
 }
 
+export interface HandOverMessage {
+  readonly waitMs: Int64;
+  readonly cutWriters: boolean;
+}
+
 export interface AsideMessage {
   readonly id: string;
   readonly database: string;
@@ -166,7 +171,10 @@ export interface ControlMethods {
     request: { database: string; when: string; from: Int64 };
     reply: { position: Int64; total: Int64 };
   };
-  Shutdown: { request: { lazy: boolean }; reply: { pid: number } };
+  Shutdown: {
+    request: { lazy: boolean; handOver?: HandOverMessage | null };
+    reply: { pid: number };
+  };
   Clone: {
     request: { database: string; when?: string | undefined; name: string };
     reply: DatabaseMessage;

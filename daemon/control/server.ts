@@ -15,6 +15,7 @@ import { toGrpcError } from '../../proto/grpcErrors.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { auditedCommands } from '../auditedCommands.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
+import type { HandOverRequest, IsCalledOff } from '../handOver.js';
 import { contentHandlers } from './contentHandlers.js';
 import { decodeChange, decodeOptions } from './gcMessages.js';
 import { encodeDatabase, encodeSnapshot, numberOf } from './messages.js';
@@ -24,6 +25,7 @@ import {
   CONTROL_SERVICE,
   type ControlHandlers,
   type ControlMethod,
+  type HandOverMessage,
   type Int64,
   MESSAGE_LIMITS,
 } from './protocol.js';
@@ -44,6 +46,8 @@ export interface DaemonControl {
   logLevel(level: string | undefined): string;
   /** Unmounts, and asks the daemon to end soon. Throws BUSY (nothing happened then), IO. */
   shutdown(lazy: boolean): Promise<void>;
+  /** Waits for its users, and asks the daemon to end soon, mounted. Throws BUSY, CANCELLED. */
+  handOver(request: HandOverRequest, isCalledOff: IsCalledOff): Promise<void>;
 }
 
 export interface ControlServerOptions {
@@ -78,7 +82,16 @@ function createBranchHandlers(commands: EngineCommands): Pick<ControlHandlers, B
   };
 }
 
-function createHandlers(commands: EngineCommands, daemon: DaemonControl): ControlHandlers {
+const decodeHandOver = ({ waitMs, cutWriters }: HandOverMessage): HandOverRequest => ({
+  drainMs: numberOf(waitMs, 'time to wait'),
+  cutWriters,
+});
+
+function createHandlers(
+  commands: EngineCommands,
+  daemon: DaemonControl,
+  isCancelled: () => boolean,
+): ControlHandlers {
   return {
     Status: async () => {
       const { databases, aside, counters } = await commands.status();
@@ -108,8 +121,9 @@ function createHandlers(commands: EngineCommands, daemon: DaemonControl): Contro
     Recover: async ({ aside, name }) => encodeDatabase(await commands.recover(aside, name)),
     Warm: ({ database, when, from }) => commands.warm(database, when, numberOf(from, 'position')),
     ...contentHandlers(commands),
-    Shutdown: async ({ lazy }) => {
-      await daemon.shutdown(lazy);
+    Shutdown: async ({ lazy, handOver }) => {
+      if (handOver === undefined || handOver === null) await daemon.shutdown(lazy);
+      else await daemon.handOver(decodeHandOver(handOver), isCancelled);
       return { pid: process.pid };
     },
     ...createBranchHandlers(commands),
@@ -136,8 +150,11 @@ function callerOf(metadata: Metadata): Actor {
   return { by: 'command', pid: number(CALLER_PID), uid: number(CALLER_UID) };
 }
 
-/** A handler for the one who calls. */
-type HandlerFor = (caller: Actor) => (request: unknown) => Promise<unknown>;
+/** A handler for the one who calls; he may go away meanwhile. */
+type HandlerFor = (
+  caller: Actor,
+  isCancelled: () => boolean,
+) => (request: unknown) => Promise<unknown>;
 
 function unaryCall(
   name: string,
@@ -145,7 +162,10 @@ function unaryCall(
   logger: Logger,
 ): handleUnaryCall<unknown, unknown> {
   return (call, callback) => {
-    handlerFor(callerOf(call.metadata))(call.request).then(
+    handlerFor(
+      callerOf(call.metadata),
+      () => call.cancelled,
+    )(call.request).then(
       (reply) => callback(null, reply),
       (error: unknown) => {
         const code = errorCode(error);
@@ -177,9 +197,9 @@ export async function startControlServer(options: ControlServerOptions): Promise
   const server = new Server(MESSAGE_LIMITS);
   const implementation: UntypedServiceImplementation = {};
   for (const name of Object.keys(CONTROL_SERVICE) as ControlMethod[]) {
-    const handlerFor: HandlerFor = (caller) => {
+    const handlerFor: HandlerFor = (caller, isCancelled) => {
       const audited = auditedCommands(commands, logger, caller);
-      return createHandlers(audited, daemon)[name] as ReturnType<HandlerFor>;
+      return createHandlers(audited, daemon, isCancelled)[name] as ReturnType<HandlerFor>;
     };
     implementation[name] = unaryCall(name, handlerFor, logger);
   }

@@ -9,6 +9,7 @@ import {
   makeNonBlocking,
   openDevice,
   receiveDescriptor,
+  remountDetached,
   socketPair,
 } from '../../layers/os/syscalls.js';
 import { OpenduckError } from '../../proto/errors.js';
@@ -49,6 +50,8 @@ export interface MountRequest {
   readonly mountpoint: string;
   readonly allowOther: boolean;
   readonly readOnly: boolean;
+  /** A dead mount is there, and is to be detached right before. */
+  readonly replaces: boolean;
 }
 
 /** Mounts; resolves to the device's descriptor. Throws NOT_PERMITTED, UNAVAILABLE, IO. */
@@ -56,17 +59,32 @@ export function mountDevice(request: MountRequest): Promise<number> {
   return process.getuid?.() === 0 ? mountAsRoot(request) : mountAsUser(request);
 }
 
-const sharedOptions = ({ allowOther, readOnly }: MountRequest): string[] => [
-  readOnly ? 'ro' : 'rw',
-  'nosuid',
-  'nodev',
+const accessOptions = ({ allowOther }: MountRequest): string[] => [
   'default_permissions',
   ...(allowOther ? ['allow_other'] : []),
 ];
 
+const sharedOptions = (request: MountRequest): string[] => [
+  request.readOnly ? 'ro' : 'rw',
+  'nosuid',
+  'nodev',
+  ...accessOptions(request),
+];
+
 async function mountAsRoot(request: MountRequest): Promise<number> {
   const fd = openDevice(DEVICE);
-  const options = ['fd=3', 'rootmode=40000', 'user_id=0', 'group_id=0', ...sharedOptions(request)];
+  const owner = ['rootmode=40000', 'user_id=0', 'group_id=0'];
+  if (request.replaces) {
+    remountDetached({
+      source: MOUNT_SOURCE,
+      target: request.mountpoint,
+      type: `fuse.${MOUNT_SOURCE}`,
+      readOnly: request.readOnly,
+      data: [`fd=${fd}`, ...owner, ...accessOptions(request)].join(','),
+    });
+    return fd;
+  }
+  const options = ['fd=3', ...owner, ...sharedOptions(request)];
   const parameters = ['-i', '-t', `fuse.${MOUNT_SOURCE}`, '-o', options.join(',')];
   const ended = await run('mount', [...parameters, MOUNT_SOURCE, request.mountpoint], fd);
   if (ended.code === 0) return fd;
@@ -77,6 +95,7 @@ async function mountAsRoot(request: MountRequest): Promise<number> {
 async function mountAsUser(request: MountRequest): Promise<number> {
   const names = [`fsname=${MOUNT_SOURCE}`, `subtype=${MOUNT_SOURCE}`];
   const options = [...names, ...sharedOptions(request)].join(',');
+  if (request.replaces) await unmount(request.mountpoint, true);
   const [ours, theirs] = socketPair();
   try {
     const ended = await run('fusermount3', ['-o', options, '--', request.mountpoint], theirs);

@@ -33,12 +33,16 @@ export async function openDirectory(path: string): Promise<OpenDirectory> {
   }
 }
 
-/**
- * Permission bits, owner and modification time (ms) of a directory or file. Throws NOT_FOUND, IO.
- */
-export async function directoryAttributes(
-  path: string,
-): Promise<{ mode: number; uid: number; gid: number; modifiedMs: number }> {
+export interface DirectoryAttributes {
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly modifiedMs: number;
+}
+
+/** Of a directory or file. Throws NOT_FOUND, IO. */
+export async function directoryAttributes(path: string): Promise<DirectoryAttributes> {
   try {
     const { mode, uid, gid, mtimeMs } = await stat(path);
     return { mode: mode & 0o7777, uid, gid, modifiedMs: Math.floor(mtimeMs) };

@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { type ControlClient, connectDaemon } from '../../daemon/control/client.js';
 import { startControlServer } from '../../daemon/control/server.js';
 import { dataPaths } from '../../daemon/dataDirectory.js';
+import type { HandOverRequest } from '../../daemon/handOver.js';
 import { OpenduckError } from '../../proto/errors.js';
 import { silentLogger, systemClock } from '../../proto/ports.js';
 import {
@@ -25,7 +26,7 @@ after(() => rm(root, { recursive: true }));
 interface Fixture {
   readonly client: ControlClient;
   readonly dataDir: string;
-  readonly shutdowns: boolean[];
+  readonly shutdowns: (boolean | HandOverRequest)[];
 }
 
 const FIGURES = { done: 100, failed: 4, cancelled: 1, refused: 0, running: 3, waiting: 2 };
@@ -34,7 +35,7 @@ const WORKER = { endpoint: 'http://127.0.0.1:7878', pid: 7, restarts: 2, figures
 async function withDaemon(name: string, work: (fixture: Fixture) => Promise<void>): Promise<void> {
   const dataDir = join(root, name);
   await mkdir(dataDir, { recursive: true });
-  const shutdowns: boolean[] = [];
+  const shutdowns: (boolean | HandOverRequest)[] = [];
   const server = await startControlServer({
     socketPath: dataPaths(dataDir).socket,
     commands: fakeCommands,
@@ -51,6 +52,7 @@ async function withDaemon(name: string, work: (fixture: Fixture) => Promise<void
         shutdowns.push(lazy);
         if (!lazy) throw new OpenduckError('BUSY', '/mnt/dück is used by duckdb (pid 1)');
       },
+      handOver: async (request) => void shutdowns.push(request),
     },
     clock: systemClock,
     logger: silentLogger,
@@ -163,7 +165,9 @@ test('shutdown passes lazy on, and BUSY back', () =>
   withDaemon('shutdown', async ({ client, shutdowns }) => {
     await assert.rejects(client.shutdown(false), { code: 'BUSY', message: /duckdb \(pid 1\)/ });
     assert.deepEqual(await client.shutdown(true), { pid: process.pid });
-    assert.deepEqual(shutdowns, [false, true]);
+    const request = { drainMs: 7, cutWriters: true };
+    assert.deepEqual(await client.handOver(request), { pid: process.pid });
+    assert.deepEqual(shutdowns, [false, true, request]);
   }));
 
 test('only the owner may connect, and the socket goes with the server', async () => {

@@ -47,6 +47,35 @@ test('the systemd unit is sound, and its command is understood', async (t) => {
   assert.equal(complaints, '');
 });
 
+test('the Kubernetes example: settings that exist, and what the daemon needs', async () => {
+  const text = await readFile(join(DOCS, 'deploy/kubernetes.yaml'), 'utf8');
+  const known = new Set(SETTING_NAMES.map(environmentName));
+  const used = [...text.matchAll(/name: (OPENDUCK_\w+)/g)].map((match) => match[1]!);
+  assert.ok(used.length >= 4);
+  assert.deepEqual(
+    used.filter((name) => !known.has(name)),
+    [],
+  );
+  const words = /^ +args: \[(.*)\]$/m
+    .exec(text)![1]!
+    .split(', ')
+    .map((word) => word.replaceAll("'", ''));
+  const config = join(root, 'missing.toml');
+  const result = await runCommand([...words, '--config', config]);
+  assert.equal(result.code, 3, result.stderr);
+  const [before, sidecar, app] = text.split(/^ {6}(?:initContainers|containers):$/m);
+  assert.match(before!, /^ {6}shareProcessNamespace: true$/m);
+  assert.match(sidecar!, /^ {10}restartPolicy: Always$/m);
+  assert.match(sidecar!, /privileged: true/);
+  assert.match(sidecar!, /mountPropagation: Bidirectional/);
+  assert.doesNotMatch(app!, /privileged/);
+  assert.match(app!, /mountPropagation: HostToContainer/);
+  for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe']) {
+    assert.match(sidecar!, new RegExp(`^ {10}${probe}:$`, 'm'));
+  }
+  for (const line of text.split('\n')) assert.doesNotMatch(line, /\t| $/, 'no YAML: tabs');
+});
+
 test('the compose file sets variables that exist', async () => {
   const text = await readFile(join(DOCS, 'deploy/compose.yaml'), 'utf8');
   const known = new Set(SETTING_NAMES.map(environmentName));

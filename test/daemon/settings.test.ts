@@ -206,6 +206,8 @@ test('the background daemon gets every setting as a flag', () => {
     '--log-level=debug',
     '--objects=file:///o%20o',
   ]);
+  const words = mountArguments('/m', settings, { drainMs: 1500, cutWriters: true });
+  assert.deepEqual(words.slice(-3), ['--replace', '--drain=1500ms', '--cut-writers']);
 });
 
 /** What the flags of a background daemon and its environment mean there. */

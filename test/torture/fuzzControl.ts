@@ -74,6 +74,7 @@ export async function fuzzControl(
     http: () => undefined,
     logLevel: () => 'info',
     shutdown: async () => {},
+    handOver: async () => {},
   };
   const ports = { clock: systemClock, logger: silentLogger };
   const server = await startControlServer({

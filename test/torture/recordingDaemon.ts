@@ -140,6 +140,7 @@ async function mount(): Promise<{ mounted: MountedFileSystem; close: () => Promi
     mountpoint,
     allowOther: false,
     readOnly: false,
+    replaces: undefined,
     ...ports,
   });
   const close = async () => {
