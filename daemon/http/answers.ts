@@ -8,9 +8,11 @@ export interface Exchange {
 }
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  ALREADY_EXISTS: 409,
   CANCELLED: 503,
   INVALID_ARGUMENT: 400,
-  INVALID_NAME: 404,
+  INVALID_NAME: 400,
+  LEASE_LOST: 409,
   NOT_FOUND: 404,
   NOT_PERMITTED: 403,
   OVERLOADED: 503,

@@ -1,0 +1,78 @@
+// What the daemon did in the last hour, all databases together.
+import { chart } from './charts.js';
+import { byId, h } from './dom.js';
+import { count, lag, percent, rate } from './format.js';
+
+const orNone = (format) => (value) => (value === null || value === undefined ? '–' : format(value));
+
+const CHARTS = [
+  {
+    title: 'Throughput',
+    least: 1024,
+    series: [
+      { name: 'read', value: ({ readBytes }) => readBytes, format: orNone(rate) },
+      { name: 'written', value: ({ writtenBytes }) => writtenBytes, format: orNone(rate) },
+    ],
+  },
+  {
+    title: 'Cache hits',
+    least: 1,
+    series: [
+      { name: 'memory', value: ({ fromMemory }) => fromMemory, format: percent },
+      { name: 'objects', value: ({ cacheHits }) => cacheHits, format: percent },
+    ],
+  },
+  {
+    title: 'Publish lag',
+    least: 1000,
+    series: [{ name: 'longest', value: ({ publishLagMs }) => publishLagMs, format: orNone(lag) }],
+  },
+  {
+    title: 'Activity',
+    least: 1,
+    series: [
+      { name: 'operations/s', value: ({ operations }) => operations, format: orNone(count) },
+      { name: 'commits/s', value: ({ commits }) => commits, format: orNone(count) },
+    ],
+  },
+];
+
+export class Overview {
+  #charts = CHARTS.map((about) => ({ ...chart(about), about }));
+  #points = [];
+  #rates;
+
+  constructor() {
+    byId('charts').append(...this.#charts.map(({ element }) => element));
+  }
+
+  /** The steps so far, of at most `steps`. */
+  begin(points) {
+    this.#points = points;
+  }
+
+  step(point, steps) {
+    this.#points.push(point);
+    if (this.#points.length > steps) this.#points.shift();
+  }
+
+  hide() {
+    byId('charts').replaceChildren(
+      h(
+        'p',
+        { class: 'muted' },
+        'Figures of the whole mount are for tokens that may read every database.',
+      ),
+    );
+  }
+
+  update(rates, now) {
+    this.#rates = rates ?? this.#rates;
+    for (const { update, about } of this.#charts) {
+      const current = about.series.map(({ value, format }) =>
+        this.#rates ? format(value(this.#rates)) : '–',
+      );
+      update(this.#points, now, current);
+    }
+  }
+}
