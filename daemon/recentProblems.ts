@@ -4,7 +4,7 @@ import { Redaction } from './debugBundle/redaction.js';
 import type { DaemonLogger } from './logging.js';
 
 const MOST_PROBLEMS = 100;
-const LONGEST_TEXT = 1000;
+const LONGEST_TEXT = 500;
 
 export interface Problem {
   /** 1, 2, 3, … since the daemon started. */

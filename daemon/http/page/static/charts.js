@@ -21,6 +21,18 @@ function pathOf(points, value, x, y) {
   return path;
 }
 
+/** What is under the line of `pathOf`. */
+function areaOf(points, value, x, y) {
+  const runs = pathOf(points, value, x, y).split('M').slice(1);
+  return runs
+    .map((run) => {
+      const places = run.split('L');
+      const xOf = (place) => place.split(' ')[0];
+      return `M${run}L${xOf(places.at(-1))} ${HEIGHT}L${xOf(places[0])} ${HEIGHT}Z`;
+    })
+    .join('');
+}
+
 /**
  * `series`: { name, value(point), format }; `least`: what the top of the chart means at least;
  * `now`: what each series is at the moment, as a text, given by `update`.
@@ -30,9 +42,11 @@ export function chart({ title, series, least }) {
     s('path', { class: `line line-${i}`, fill: 'none', 'data-series': name }),
   );
   const cursor = s('line', { class: 'cursor', y1: 0, y2: HEIGHT, visibility: 'hidden' });
+  const area = s('path', { class: 'area' });
   const picture = s(
     'svg',
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
+    area,
     s('line', { class: 'base', x1: 0, x2: WIDTH, y1: HEIGHT - 0.5, y2: HEIGHT - 0.5 }),
     ...lines,
     cursor,
@@ -87,6 +101,7 @@ export function chart({ title, series, least }) {
     for (const [i, { value }] of series.entries()) {
       lines[i].setAttribute('d', pathOf(points, value, x, y));
     }
+    area.setAttribute('d', areaOf(points, series[0].value, x, y));
     const most = series.map(({ name, value, format }) => {
       const values = points.map(value).filter((v) => v !== null && v !== undefined);
       return values.length === 0 ? '' : `${name} at most ${format(Math.max(...values))}`;

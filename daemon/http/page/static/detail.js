@@ -44,7 +44,7 @@ export class Detail {
     this.#timeline = new Timeline(name, select);
     this.#list = new SnapshotList(name, select);
     this.#lag = chart({
-      title: 'Publish lag and commits',
+      title: 'Publish lag in the last hour',
       least: 1000,
       series: [{ name: 'lag', value: ({ publishLagMs }) => publishLagMs, format: lag }],
     });
@@ -70,6 +70,13 @@ export class Detail {
         'Choose a snapshot: its path, and what can be done with it, are shown here.',
       ),
     );
+    const hour = h(
+      'div',
+      { class: 'panel hour' },
+      this.#lag.element,
+      this.#lease.element,
+      this.#holder,
+    );
     this.element = [
       h(
         'div',
@@ -93,14 +100,8 @@ export class Detail {
       h(
         'div',
         { class: 'columns' },
-        h('div', { class: 'panel' }, this.#list.element),
-        h('div', { class: 'stack' }, this.#card, this.#layers),
-      ),
-      h(
-        'div',
-        { class: 'hour' },
-        this.#lag.element,
-        h('div', { class: 'panel' }, h('h3', {}, 'Lease'), this.#lease.element, this.#holder),
+        h('div', { class: 'stack' }, h('div', { class: 'panel' }, this.#list.element), hour),
+        h('div', { class: 'stack chosen' }, this.#card, this.#layers),
       ),
     ];
   }

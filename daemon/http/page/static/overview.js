@@ -69,10 +69,17 @@ export class Overview {
   update(rates, now) {
     this.#rates = rates ?? this.#rates;
     for (const { update, about } of this.#charts) {
-      const current = about.series.map(({ value, format }) =>
-        this.#rates ? format(value(this.#rates)) : '–',
-      );
+      const current = about.series.map(({ value, format }) => format(this.#now(value)));
       update(this.#points, now, current);
     }
+  }
+
+  /** What nobody did in the last second is told of the last step in which somebody did. */
+  #now(value) {
+    const isKnown = (part) => part !== undefined && part !== null;
+    const known = this.#rates && value(this.#rates);
+    if (isKnown(known)) return known;
+    const last = this.#points.findLast((point) => isKnown(value(point)));
+    return last && value(last);
   }
 }
