@@ -24,7 +24,8 @@ import { type HttpServer, startHttpServer } from './httpServer.js';
 import { type HttpState, HttpStats } from './httpStats.js';
 import { MetricsSource } from './metricsSource.js';
 import type { Connection, Reader } from './movingNames.js';
-import { isPageAction, isPageApi, StatusPage } from './page/statusPage.js';
+import { isPageAction, isPageApi } from './page/paths.js';
+import { StatusPage } from './page/statusPage.js';
 import { Slots } from './slots.js';
 
 export interface HttpPorts {

@@ -188,11 +188,15 @@ acceptance('without the right to change', { seconds: 120, skip: SKIP }, async (s
   assert.equal(await row(reading.page, 'stock').count(), 0);
   await reading.page.getByText('This token may only read this database').waitFor();
   const disabled = async (page: Page): Promise<void> => {
-    for (const name of ['Name…', 'Clone…', 'Restore…', 'Take snapshot…']) {
+    for (const name of ['Name…', 'Restore…', 'Take snapshot…']) {
       assert.ok(await page.getByRole('button', { name }).isDisabled(), name);
     }
   };
   await disabled(reading.page);
+  await reading.page.getByRole('button', { name: 'Clone…' }).click();
+  await reading.page.keyboard.press('Enter');
+  await dialog(reading.page).getByText('this token may not change sales_copy').waitFor();
+  await reading.page.keyboard.press('Escape');
   await reading.page.getByRole('button', { name: /Forget token/ }).click();
   await reading.page.getByRole('heading', { name: 'A token is needed' }).waitFor();
   assert.equal(await reading.page.evaluate('JSON.stringify(sessionStorage)'), '{}');
@@ -204,6 +208,7 @@ acceptance('without the right to change', { seconds: 120, skip: SKIP }, async (s
   await open.page.getByText('Read-only: no token is configured').waitFor();
   await open.page.locator('.snapshots tbody tr button').first().click();
   await disabled(open.page);
+  assert.ok(await open.page.getByRole('button', { name: 'Clone…' }).isDisabled());
   assert.ok(await open.page.getByRole('button', { name: 'Copy path' }).first().isEnabled());
   assertQuiet(open, plain);
 });

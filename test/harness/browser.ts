@@ -19,8 +19,8 @@ const FLAGS = [
 ];
 
 /**
- * Why tests that need a browser are not to run, or false: only who says so goes without. Throws when
- * there is none.
+ * Why tests that need a browser are not to run, or false: only who says so goes without. Throws
+ * when there is none.
  */
 export function browserMissing(): string | false {
   if (process.env['OPENDUCK_TEST_NO_CHROMIUM'] === '1') return 'OPENDUCK_TEST_NO_CHROMIUM=1';

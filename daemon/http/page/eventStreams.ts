@@ -34,10 +34,13 @@ export class EventStream {
     this.#response = response;
   }
 
+  get #isOver(): boolean {
+    return this.#response.destroyed || this.#response.writableEnded;
+  }
+
   /** Without room for it, it is left out: the next one tells what is the case then. */
   send(event: string, value: unknown): void {
-    const { destroyed, writableLength } = this.#response;
-    if (destroyed || writableLength > MOST_UNSENT_BYTES) return;
+    if (this.#isOver || this.#response.writableLength > MOST_UNSENT_BYTES) return;
     const data = json(value);
     if (this.#sent.get(event) === data) return;
     this.#sent.set(event, data);
@@ -46,7 +49,7 @@ export class EventStream {
 
   /** So that the connection is seen to live. */
   beat(): void {
-    if (this.#response.writableLength === 0) this.#response.write(': \n\n');
+    if (!this.#isOver && this.#response.writableLength === 0) this.#response.write(': \n\n');
   }
 
   end(): void {
@@ -80,6 +83,7 @@ export class EventStreams {
     const stream = new EventStream(response);
     this.#streams.add(stream);
     const gone = new Promise<void>((resolve) => response.once('close', resolve));
+    response.on('error', () => {}); // 'close' follows
     response.writeHead(200, HEADERS);
     response.write(`retry: ${RETRY_MS}\n\n`);
     const end = begin(stream);

@@ -1,7 +1,7 @@
 /** The status page: its files, what they ask for, and what they may change. */
 import type { Access } from '../../../exec/server/service.js';
 import type { Engine } from '../../../fs/engine.js';
-import { OpenduckError } from '../../../proto/errors.js';
+import { describeError, OpenduckError } from '../../../proto/errors.js';
 import type { Clock, Logger } from '../../../proto/ports.js';
 import { auditedCommands } from '../../auditedCommands.js';
 import type { RecentProblems } from '../../recentProblems.js';
@@ -12,8 +12,9 @@ import { Slots } from '../slots.js';
 import { ACTIONS } from './actions.js';
 import { EventStreams, json } from './eventStreams.js';
 import { History, STEP_MS, STEPS } from './history.js';
-import { Live } from './live.js';
+import { Live, type Watcher } from './live.js';
 import { Looks } from './looks.js';
+import { ACTION, API, isPageAction } from './paths.js';
 import { RequestBody } from './requestBody.js';
 import { requireSameOrigin } from './sameOrigin.js';
 import { Sampler } from './sampler.js';
@@ -21,8 +22,6 @@ import { seesAll, stateFor, type Viewer } from './state.js';
 import { StaticFiles } from './staticFiles.js';
 import { Timelines } from './timelines.js';
 
-const API = '/api/';
-const ACTION = '/api/actions/';
 /** Reading many snapshots, or the extents of a large database, is work. */
 const LOOKS_AT_ONCE = { running: 4, waiting: 64, waitMs: 20_000 };
 const ACTIONS_AT_ONCE = { running: 4, waiting: 16, waitMs: 20_000 };
@@ -38,9 +37,6 @@ export interface StatusPagePorts {
   /** Whether there are tokens: without one nobody may change anything here. */
   readonly isGuarded: boolean;
 }
-
-export const isPageApi = (path: string): boolean => path.startsWith(API);
-export const isPageAction = (path: string): boolean => path.startsWith(ACTION);
 
 export class StatusPage {
   readonly files: StaticFiles;
@@ -130,20 +126,32 @@ export class StatusPage {
     const viewer: Viewer = { access, search, isGuarded };
     return this.#streams.serve(exchange, (stream) => {
       stream.send('hello', this.#hello(viewer));
-      const tellStep = (point: unknown): void => stream.send('point', point);
+      const tellStep = (point: unknown): void => this.#safely(() => stream.send('point', point));
       if (seesAll(access)) {
         stream.send('history', { points: this.#history.points });
         this.#onStep.add(tellStep);
       }
-      const stop = this.#live.watch((before, after) => {
+      const tellState: Watcher = (before, after) => {
         const input = { before, after, detailsOf: this.#detailsOf, problems: problems.list() };
         stream.send('state', stateFor(viewer, input));
+      };
+      const stop = this.#live.watch((before, after) => {
+        this.#safely(() => tellState(before, after));
       });
       return () => {
         stop();
         this.#onStep.delete(tellStep);
       };
     });
+  }
+
+  /** A defect of the page must not end the mount. */
+  #safely(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#ports.logger.error({ error: describeError(error) }, 'a status page was not told');
+    }
   }
 
   #hello({ access, isGuarded }: Viewer) {

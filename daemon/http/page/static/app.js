@@ -124,7 +124,13 @@ function drawDetail() {
   const wanted = selected();
   const database = state.databases.find(({ name }) => name === wanted);
   if (database === undefined) {
-    if (detail !== undefined && !state.databases.some(({ name }) => name === detail.name))
+    // While one searches, the one that is open stays.
+    const isSearching = databases.search.value !== '';
+    if (
+      detail !== undefined &&
+      !isSearching &&
+      !state.databases.some(({ name }) => name === detail.name)
+    )
       closeDetail();
     return;
   }

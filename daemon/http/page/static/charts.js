@@ -15,7 +15,8 @@ function pathOf(points, value, x, y) {
       isOpen = false;
       continue;
     }
-    path += `${isOpen ? 'L' : 'M'}${x(point.at).toFixed(1)} ${y(v).toFixed(1)}`;
+    const place = `${x(point.at).toFixed(1)} ${y(v).toFixed(1)}`;
+    path += isOpen ? `L${place}` : `M${place}h0`; // a point alone is a dot
     isOpen = true;
   }
   return path;

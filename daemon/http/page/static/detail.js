@@ -36,10 +36,12 @@ export class Detail {
   #snapshot;
   #timer;
   #isClosed = false;
+  #isGuarded;
   #refreshedAt = 0;
 
   constructor(name, { stepMs, isGuarded }) {
     this.name = name;
+    this.#isGuarded = isGuarded;
     const select = (snapshot) => this.#select(snapshot);
     this.#timeline = new Timeline(name, select);
     this.#list = new SnapshotList(name, select);
@@ -62,7 +64,12 @@ export class Detail {
         'Collect garbage…',
       ),
     ];
-    setText(this.#why, isGuarded ? 'This token may only read this database.' : '');
+    setText(
+      this.#why,
+      isGuarded
+        ? 'This token may only read this database, and clone it under a name that it may write.'
+        : '',
+    );
     this.#card.append(
       h(
         'p',
@@ -116,8 +123,9 @@ export class Detail {
   #drawCard() {
     if (this.#snapshot === undefined) return;
     const mayChange = this.#database?.mayChange === true;
+    const rights = { mayChange, mayClone: this.#isGuarded };
     this.#card.replaceChildren(
-      snapshotCard(this.#snapshot, mayChange, () => {
+      snapshotCard(this.#snapshot, rights, () => {
         this.#reselect = this.#snapshot.id;
         this.refresh();
       }),

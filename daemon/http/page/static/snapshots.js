@@ -6,12 +6,12 @@ import { age, moment, size } from './format.js';
 
 const PAGE = 12;
 
-/** One snapshot with what can be done with it. */
-export function snapshotCard(snapshot, mayChange, onChange) {
+/** One snapshot with what can be done with it. `mayClone`: under a name that the server may refuse. */
+export function snapshotCard(snapshot, { mayChange, mayClone }, onChange) {
   const { name, id, committedAt, path, reason, version, size: bytes, count = 1 } = snapshot;
   const fact = (title, text) => h('div', {}, h('dt', {}, title), h('dd', {}, text));
-  const button = (title, work, kind = '') =>
-    h('button', { type: 'button', class: kind, disabled: !mayChange, on: { click: work } }, title);
+  const button = (title, isAllowed, work, kind = '') =>
+    h('button', { type: 'button', class: kind, disabled: !isAllowed, on: { click: work } }, title);
   return h(
     'div',
     { class: 'card', id: 'snapshot', data: { id } },
@@ -39,9 +39,11 @@ export function snapshotCard(snapshot, mayChange, onChange) {
     h(
       'div',
       { class: 'buttons' },
-      button(name === null ? 'Name…' : 'Rename…', () => nameSnapshot(snapshot, onChange)),
-      button('Clone…', () => cloneSnapshot(snapshot, onChange)),
-      button('Restore…', () => restoreSnapshot(snapshot, onChange), 'quiet-danger'),
+      button(name === null ? 'Name…' : 'Rename…', mayChange, () =>
+        nameSnapshot(snapshot, onChange),
+      ),
+      button('Clone…', mayClone, () => cloneSnapshot(snapshot, onChange)),
+      button('Restore…', mayChange, () => restoreSnapshot(snapshot, onChange), 'quiet-danger'),
     ),
   );
 }
