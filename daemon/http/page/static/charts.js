@@ -11,7 +11,7 @@ function pathOf(points, value, x, y) {
   let isOpen = false;
   for (const point of points) {
     const v = value(point);
-    if (v === null || v === undefined) {
+    if (!isKnown(v)) {
       isOpen = false;
       continue;
     }
@@ -34,24 +34,14 @@ function areaOf(points, value, x, y) {
     .join('');
 }
 
-/**
- * `series`: { name, value(point), format }; `least`: what the top of the chart means at least;
- * `now`: what each series is at the moment, as a text, given by `update`.
- */
-export function chart({ title, series, least }) {
-  const lines = series.map(({ name }, i) =>
-    s('path', { class: `line line-${i}`, fill: 'none', 'data-series': name }),
-  );
+/** The elements of a chart, before anything is known. */
+function elementsOf(title, series) {
+  const lines = series.map((_, i) => s('path', { class: `line line-${i}`, fill: 'none' }));
   const cursor = s('line', { class: 'cursor', y1: 0, y2: HEIGHT, visibility: 'hidden' });
   const area = s('path', { class: 'area' });
-  const picture = s(
-    'svg',
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
-    area,
-    s('line', { class: 'base', x1: 0, x2: WIDTH, y1: HEIGHT - 0.5, y2: HEIGHT - 0.5 }),
-    ...lines,
-    cursor,
-  );
+  const base = s('line', { class: 'base', x1: 0, x2: WIDTH, y1: HEIGHT - 0.5, y2: HEIGHT - 0.5 });
+  const shape = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' };
+  const picture = s('svg', shape, area, base, ...lines, cursor);
   const figures = series.map(() => h('strong', {}, '–'));
   const legend = series.map(({ name }, i) =>
     h('span', { class: `figure figure-${i}` }, h('span', { class: 'key' }, name), figures[i]),
@@ -64,14 +54,34 @@ export function chart({ title, series, least }) {
     h('div', { class: 'figures' }, ...legend),
     picture,
   );
+  return { element, picture, area, lines, cursor, figures, time };
+}
+
+const isKnown = (value) => value !== null && value !== undefined;
+
+/** For who does not see the picture. */
+function description(title, series, points, current) {
+  const most = series.flatMap(({ name, value, format }) => {
+    const values = points.map(value).filter(isKnown);
+    return values.length === 0 ? [] : [`${name} at most ${format(Math.max(...values))}`];
+  });
+  const facts = series.map(({ name }, i) => `${name} ${current[i]}`);
+  const hour = most.length === 0 ? 'nothing yet' : most.join(', ');
+  return `${title}: now ${facts.join(', ')}; in the last hour ${hour}`;
+}
+
+/**
+ * `series`: { name, value(point), format, least }; `least`: what the top means at least. They have
+ * one scale, unless `ownScales`. `update` gets the points, when the hour ends, and what each series
+ * is at the moment, as a text.
+ */
+export function chart({ title, series, ownScales = false }) {
+  const { element, picture, area, lines, cursor, figures, time } = elementsOf(title, series);
   let shown = { points: [], end: 0, current: [] };
+  const x = (at) => ((at - shown.end) / HOUR_MS + 1) * WIDTH;
   const show = (texts, when) => {
     for (const [i, text] of texts.entries()) setText(figures[i], text);
     setText(time, when);
-  };
-  const leave = () => {
-    cursor.setAttribute('visibility', 'hidden');
-    show(shown.current, 'now');
   };
   picture.addEventListener('pointermove', (event) => {
     const { left, width } = picture.getBoundingClientRect();
@@ -82,34 +92,29 @@ export function chart({ title, series, least }) {
       undefined,
     );
     if (nearest === undefined) return;
-    const x = ((nearest.at - shown.end) / HOUR_MS + 1) * WIDTH;
-    cursor.setAttribute('x1', x);
-    cursor.setAttribute('x2', x);
+    cursor.setAttribute('x1', x(nearest.at));
+    cursor.setAttribute('x2', x(nearest.at));
     cursor.setAttribute('visibility', 'visible');
-    show(
-      series.map(({ value, format }) => format(value(nearest))),
-      timeOfDay(nearest.at),
-    );
+    const texts = series.map(({ value, format }) => format(value(nearest)));
+    show(texts, timeOfDay(nearest.at));
   });
-  picture.addEventListener('pointerleave', leave);
+  picture.addEventListener('pointerleave', () => {
+    cursor.setAttribute('visibility', 'hidden');
+    show(shown.current, 'now');
+  });
 
   const update = (points, end, current) => {
     shown = { points, end, current };
-    const known = points.flatMap((point) => series.map(({ value }) => value(point) ?? 0));
-    const top = Math.max(least, ...known) * 1.05;
-    const x = (at) => ((at - end) / HOUR_MS + 1) * WIDTH;
-    const y = (value) => HEIGHT - 1 - (value / top) * (HEIGHT - 4);
+    const tops = series.map(({ value, least }) =>
+      Math.max(least, ...points.map((point) => value(point) ?? 0)),
+    );
     for (const [i, { value }] of series.entries()) {
+      const top = (ownScales ? tops[i] : Math.max(...tops)) * 1.05;
+      const y = (v) => HEIGHT - 1 - (v / top) * (HEIGHT - 4);
       lines[i].setAttribute('d', pathOf(points, value, x, y));
+      if (i === 0) area.setAttribute('d', areaOf(points, value, x, y));
     }
-    area.setAttribute('d', areaOf(points, series[0].value, x, y));
-    const most = series.map(({ name, value, format }) => {
-      const values = points.map(value).filter((v) => v !== null && v !== undefined);
-      return values.length === 0 ? '' : `${name} at most ${format(Math.max(...values))}`;
-    });
-    const facts = series.map(({ name }, i) => `${name} ${current[i]}`);
-    const text = `${title}: now ${facts.join(', ')}; in the last hour ${most.filter(Boolean).join(', ') || 'nothing yet'}`;
-    picture.setAttribute('aria-label', text);
+    picture.setAttribute('aria-label', description(title, series, points, current));
     if (cursor.getAttribute('visibility') === 'hidden') show(current, 'now');
   };
   return { element, update };

@@ -70,8 +70,8 @@ async function* eventsOf(body) {
 }
 
 /**
- * The event stream, opened again whenever it ends, and closed while nobody sees the page. EventSource
- * could not send the token in a header.
+ * The event stream, opened again whenever it ends, and closed while nobody sees the page. What
+ * browsers have for it, EventSource, could not send the token in a header.
  */
 export class Stream {
   #onEvent;

@@ -17,6 +17,9 @@ const LEASES = {
   lost: 'lost to another host',
 };
 
+const button = (text, click, kind = '') =>
+  h('button', { type: 'button', class: kind, on: { click } }, text);
+
 export class Detail {
   name;
   element;
@@ -47,22 +50,13 @@ export class Detail {
     this.#list = new SnapshotList(name, select);
     this.#lag = chart({
       title: 'Publish lag in the last hour',
-      least: 1000,
-      series: [{ name: 'lag', value: ({ publishLagMs }) => publishLagMs, format: lag }],
+      series: [{ name: 'lag', least: 1000, value: (point) => point.publishLagMs, format: lag }],
     });
     this.#lease = strip({ title: 'Lease', stateOf: ({ lease }) => lease, words: LEASES, stepMs });
     const changed = () => this.refresh();
     this.#buttons = [
-      h(
-        'button',
-        { type: 'button', on: { click: () => takeSnapshot(name, changed) } },
-        'Take snapshot…',
-      ),
-      h(
-        'button',
-        { type: 'button', on: { click: () => collect(name, changed) } },
-        'Collect garbage…',
-      ),
+      button('Take snapshot…', () => takeSnapshot(name, changed)),
+      button('Collect garbage…', () => collect(name, changed)),
     ];
     setText(
       this.#why,
@@ -77,37 +71,28 @@ export class Detail {
         'Choose a snapshot: its path, and what can be done with it, are shown here.',
       ),
     );
-    const hour = h(
-      'div',
-      { class: 'panel hour' },
-      this.#lag.element,
-      this.#lease.element,
-      this.#holder,
-    );
-    this.element = [
+    this.element = this.#elements();
+  }
+
+  #elements() {
+    const hour = [this.#lag.element, this.#lease.element, this.#holder];
+    const list = h('div', { class: 'panel' }, this.#list.element);
+    const copyPath = button('Copy path', () => copy(this.#path.textContent), 'small');
+    return [
       h(
         'div',
         { class: 'bar' },
-        h('h2', { id: 'detail-title', tabindex: '-1' }, name),
+        h('h2', { id: 'detail-title', tabindex: '-1' }, this.name),
         h('div', { class: 'buttons' }, ...this.#buttons),
       ),
-      h(
-        'div',
-        { class: 'path' },
-        this.#path,
-        h(
-          'button',
-          { type: 'button', class: 'small', on: { click: () => copy(this.#path.textContent) } },
-          'Copy path',
-        ),
-      ),
+      h('div', { class: 'path' }, this.#path, copyPath),
       this.#why,
       this.#error,
       h('div', { class: 'panel' }, this.#timeline.element),
       h(
         'div',
         { class: 'columns' },
-        h('div', { class: 'stack' }, h('div', { class: 'panel' }, this.#list.element), hour),
+        h('div', { class: 'stack' }, list, h('div', { class: 'panel hour' }, ...hour)),
         h('div', { class: 'stack chosen' }, this.#card, this.#layers),
       ),
     ];

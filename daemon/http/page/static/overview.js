@@ -8,31 +8,45 @@ const orNone = (format) => (value) => (value === null || value === undefined ? '
 const CHARTS = [
   {
     title: 'Throughput',
-    least: 1024,
     series: [
-      { name: 'read', value: ({ readBytes }) => readBytes, format: orNone(rate) },
-      { name: 'written', value: ({ writtenBytes }) => writtenBytes, format: orNone(rate) },
+      { name: 'read', least: 1024, value: ({ readBytes }) => readBytes, format: orNone(rate) },
+      {
+        name: 'written',
+        least: 1024,
+        value: ({ writtenBytes }) => writtenBytes,
+        format: orNone(rate),
+      },
     ],
   },
   {
     title: 'Cache hits',
-    least: 1,
     series: [
-      { name: 'memory', value: ({ fromMemory }) => fromMemory, format: percent },
-      { name: 'objects', value: ({ cacheHits }) => cacheHits, format: percent },
+      { name: 'memory', least: 1, value: ({ fromMemory }) => fromMemory, format: percent },
+      { name: 'objects', least: 1, value: ({ cacheHits }) => cacheHits, format: percent },
     ],
   },
   {
     title: 'Publish lag',
-    least: 1000,
-    series: [{ name: 'longest', value: ({ publishLagMs }) => publishLagMs, format: orNone(lag) }],
+    series: [
+      {
+        name: 'longest',
+        least: 1000,
+        value: ({ publishLagMs }) => publishLagMs,
+        format: orNone(lag),
+      },
+    ],
   },
   {
     title: 'Activity',
-    least: 1,
+    ownScales: true,
     series: [
-      { name: 'operations/s', value: ({ operations }) => operations, format: orNone(count) },
-      { name: 'commits/s', value: ({ commits }) => commits, format: orNone(count) },
+      {
+        name: 'operations/s',
+        least: 1,
+        value: ({ operations }) => operations,
+        format: orNone(count),
+      },
+      { name: 'commits/s', least: 1, value: ({ commits }) => commits, format: orNone(count) },
     ],
   },
 ];

@@ -6,7 +6,7 @@ import { age, moment, size } from './format.js';
 
 const PAGE = 12;
 
-/** One snapshot with what can be done with it. `mayClone`: under a name that the server may refuse. */
+/** One snapshot with what can be done with it. `mayClone`: under some name; the server knows. */
 export function snapshotCard(snapshot, { mayChange, mayClone }, onChange) {
   const { name, id, committedAt, path, reason, version, size: bytes, count = 1 } = snapshot;
   const fact = (title, text) => h('div', {}, h('dt', {}, title), h('dd', {}, text));
