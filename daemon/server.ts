@@ -30,6 +30,7 @@ import { endNow, endOnUncaughtErrors } from './lastResort.js';
 import { changeLogLevel, type DaemonLogger } from './logging.js';
 import { checkApart, type PreparedMountpoint, prepareMountpoint } from './mountpoint.js';
 import { openStorage } from './openStorage.js';
+import { RecentProblems } from './recentProblems.js';
 import { addMountRecord, registryDirectory, removeMountRecord } from './registry.js';
 import type { DaemonSettings, Settings } from './settings.js';
 import {
@@ -81,6 +82,7 @@ interface Start extends DaemonOptions {
   readonly cleanup: Cleanup;
   readonly stop: StopRequest;
   readonly presence: Presence;
+  readonly problems: RecentProblems;
 }
 
 /** Creates the data directory; its name without symbolic links is who we are to the metadata. */
@@ -161,7 +163,7 @@ interface Servers {
 }
 
 async function startServers(start: Start, mountpoint: string, engine: Engine): Promise<Servers> {
-  const { context, settings, cleanup, logger, presence } = start;
+  const { context, settings, cleanup, logger, presence, problems } = start;
   const { clock } = context;
   const worker = await MountedWorker.start(settings, mountpoint, { clock, logger });
   cleanup.add('stop the worker', async () => worker?.stop());
@@ -173,6 +175,9 @@ async function startServers(start: Start, mountpoint: string, engine: Engine): P
     logger,
     health,
     worker: () => worker?.state,
+    problems,
+    mountpoint,
+    undropWithinMs: settings.undropWithinMs,
   });
   cleanup.add('stop the HTTP side', async () => http?.stop());
   return { worker, http };
@@ -293,8 +298,10 @@ function watchForTheEnd(stop: StopRequest, options: DaemonOptions): void {
  * Runs until somebody unmounts or a signal comes. Resolves to the exit code.
  * Throws what made the start fail, after undoing it: BUSY, INVALID_ARGUMENT, NOT_PERMITTED, …
  */
-export async function runDaemon(options: DaemonOptions): Promise<number> {
-  const { logger } = options;
+export async function runDaemon(given: DaemonOptions): Promise<number> {
+  const problems = new RecentProblems(given.context.clock);
+  const logger = problems.watch(given.logger);
+  const options = { ...given, logger };
   process.title = MOUNT_SOURCE;
   forgetSecrets();
   const stop = createStopRequest(logger);
@@ -304,7 +311,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   let running: Running;
   try {
     const settings = await settle(options.settings);
-    running = await startAll({ ...options, settings, cleanup, stop, presence });
+    running = await startAll({ ...options, settings, cleanup, stop, presence, problems });
   } catch (error) {
     await cleanup.run();
     throw error;

@@ -256,7 +256,7 @@ const summarizeAside = (log: AsideLog): AsideSummary => ({
 const sizeOf = ({ files }: SnapshotRecord): number =>
   files.reduce((sum, { size }) => sum + size, 0);
 
-function summarizeSnapshot(database: string, snapshot: SnapshotRecord): SnapshotSummary {
+export function summarizeSnapshot(database: string, snapshot: SnapshotRecord): SnapshotSummary {
   return {
     id: snapshot.id,
     database,

@@ -36,6 +36,8 @@ export type Actor =
     }
   /** `pid` and `uid` are what the command said of itself; only the daemon's user can reach it. */
   | { readonly by: 'command'; readonly pid: number | undefined; readonly uid: number | undefined }
+  /** Over HTTP. `grant` is the name of the token, which is not the token itself. */
+  | { readonly by: 'http'; readonly grant: string; readonly address: string }
   | { readonly by: 'daemon' }
   | { readonly by: 'another host' };
 
@@ -44,6 +46,7 @@ export const DAEMON: Actor = { by: 'daemon' };
 /** `by` goes to the field of that name; the pid of the daemon itself is in every line as `pid`. */
 function actorFields(actor: Actor): LogFields {
   if (actor.by === 'daemon' || actor.by === 'another host') return { by: actor.by };
+  if (actor.by === 'http') return { by: actor.by, grant: actor.grant, address: actor.address };
   const { by, pid, uid } = actor;
   const process = actor.by === 'process' ? actor.process : undefined;
   return { by, callerPid: pid, callerUid: uid, ...(process === undefined ? {} : { process }) };

@@ -1,7 +1,8 @@
-// After tsc: copy what the compiler does not (the .proto files) and make the commands executable.
+// After tsc: copy what the compiler does not (the .proto files, the status page) and make the
+// commands executable.
 import { chmodSync, cpSync } from 'node:fs';
 
-for (const folder of ['proto/openduck', 'proto/grpc']) {
+for (const folder of ['proto/openduck', 'proto/grpc', 'daemon/http/page/static']) {
   cpSync(folder, `dist/${folder}`, { recursive: true });
 }
 chmodSync('dist/daemon/main.js', 0o755);

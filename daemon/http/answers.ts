@@ -1,6 +1,7 @@
 /** Answers without a file: errors and short texts. The one place that maps codes to HTTP. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ErrorCode, OpenduckError } from '../../proto/errors.js';
+import { isPageAction } from './page/paths.js';
 
 export interface Exchange {
   readonly request: IncomingMessage;
@@ -8,9 +9,11 @@ export interface Exchange {
 }
 
 const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  ALREADY_EXISTS: 409,
   CANCELLED: 503,
   INVALID_ARGUMENT: 400,
-  INVALID_NAME: 404,
+  INVALID_NAME: 400,
+  LEASE_LOST: 409,
   NOT_FOUND: 404,
   NOT_PERMITTED: 403,
   OVERLOADED: 503,
@@ -53,7 +56,9 @@ export function sendError(exchange: Exchange, error: unknown): void {
   const status = statusOf(known?.code ?? 'INTERNAL');
   const headers: Record<string, string> = {};
   if (status === 401) headers['WWW-Authenticate'] = 'Bearer realm="openduck-fuse"';
-  if (status === 405) headers['Allow'] = 'GET, HEAD';
+  if (status === 405) {
+    headers['Allow'] = isPageAction(exchange.request.url ?? '') ? 'POST' : 'GET, HEAD';
+  }
   if (status === 503) headers['Retry-After'] = '1';
   const text = known === undefined ? 'internal error' : known.message;
   sendText(exchange, status, `${text}\n${known?.hint ? `${known.hint}\n` : ''}`, headers);

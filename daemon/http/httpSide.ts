@@ -15,6 +15,7 @@ import {
 } from '../execution/accessConfig.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
 import type { ServerSettings } from '../execution/serverSettings.js';
+import type { RecentProblems } from '../recentProblems.js';
 import { type Exchange, sendError, sendText, statusOf } from './answers.js';
 import { DatabaseFiles } from './databaseFiles.js';
 import { isDatabasePath } from './databasePath.js';
@@ -23,6 +24,8 @@ import { type HttpServer, startHttpServer } from './httpServer.js';
 import { type HttpState, HttpStats } from './httpStats.js';
 import { MetricsSource } from './metricsSource.js';
 import type { Connection, Reader } from './movingNames.js';
+import { isPageAction, isPageApi } from './page/paths.js';
+import { StatusPage } from './page/statusPage.js';
 import { Slots } from './slots.js';
 
 export interface HttpPorts {
@@ -32,8 +35,12 @@ export interface HttpPorts {
   /** Why the daemon cannot do its work, or undefined when it can. */
   readonly health: () => Promise<string | undefined>;
   readonly worker: () => WorkerState | undefined;
+  readonly problems: RecentProblems;
+  readonly mountpoint: string;
+  readonly undropWithinMs: number;
 }
 
+const METHODS = new Set(['GET', 'HEAD']);
 /** Each has up to 768 KiB in memory. */
 const MOST_ANSWERS = 128;
 const MOST_WAITING = 4096;
@@ -47,10 +54,12 @@ export class HttpSide {
   readonly #files: DatabaseFiles;
   readonly #stats = new HttpStats();
   readonly #metrics: MetricsSource;
+  readonly #page: StatusPage;
   #server: HttpServer | undefined;
 
-  private constructor(access: AccessConfig, ports: HttpPorts) {
+  private constructor(access: AccessConfig, ports: HttpPorts, page: StatusPage) {
     this.#isGuarded = isGuarded(access);
+    this.#page = page;
     this.#authorize = authorizeOf(access);
     this.#ports = ports;
     this.#slots = new Slots(ports.clock, {
@@ -70,10 +79,16 @@ export class HttpSide {
     const { listen } = settings.http;
     if (listen === undefined) return undefined;
     const access = await accessConfig(settings.access, listen.host);
-    const side = new HttpSide(access, ports);
+    const page = await StatusPage.start({ ...ports, isGuarded: isGuarded(access) });
+    const side = new HttpSide(access, ports, page);
     const answer = (request: IncomingMessage, response: ServerResponse) =>
       side.#answer({ request, response });
-    side.#server = await startHttpServer({ listen, tls: access.tls }, answer, ports.clock);
+    try {
+      side.#server = await startHttpServer({ listen, tls: access.tls }, answer, ports.clock);
+    } catch (error) {
+      page.close();
+      throw error;
+    }
     ports.logger.info({ endpoint: side.endpoint }, 'databases are served over HTTP');
     return side;
   }
@@ -93,6 +108,7 @@ export class HttpSide {
   }
 
   async stop(): Promise<void> {
+    this.#page.close();
     await this.#server?.stop();
     this.#files.close();
   }
@@ -113,21 +129,23 @@ export class HttpSide {
 
   async #route(exchange: Exchange): Promise<void> {
     const { request } = exchange;
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      throw new OpenduckError('UNSUPPORTED', 'this server is for reading: GET and HEAD');
-    }
-    this.#requireOwnHost(request);
     const url = request.url ?? '/';
     const at = url.indexOf('?');
     const [path, query] = at < 0 ? [url, ''] : [url.slice(0, at), url.slice(at + 1)];
+    if (!METHODS.has(request.method ?? '') && !(request.method === 'POST' && isPageAction(path))) {
+      throw new OpenduckError('UNSUPPORTED', 'this server is for reading: GET and HEAD');
+    }
+    this.#requireOwnHost(request);
     if (path === '/healthz') return this.#sendHealth(exchange);
+    if (this.#page.files.has(path)) return this.#page.files.send(exchange, path);
     const access = this.#accessOf(request);
     if (isDatabasePath(path)) {
       return this.#files.answer(exchange, { path, query }, access, readerOf(request));
     }
     if (path === '/metrics') return this.#sendMetrics(exchange, access);
+    if (isPageApi(path)) return this.#page.answer(exchange, { path, query }, access);
     throw new OpenduckError('NOT_FOUND', 'there is nothing here', {
-      hint: 'There are /db/NAME.duckdb, /metrics and /healthz.',
+      hint: 'There are /, /db/NAME.duckdb, /metrics and /healthz.',
     });
   }
 

@@ -6,19 +6,12 @@ import type { DatabaseSummary, EngineStatus } from '../../fs/engineCommands.js';
 import { BUCKETS_MS, type OperationTimes } from '../../fs/session/operationStats.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
 import type { WorkerFigures } from '../execution/workerConfig.js';
+import type { DatabaseDetails } from './databaseDetails.js';
 import { Exposition, type Labels } from './exposition.js';
 import type { HttpState } from './httpStats.js';
 
 /** Databases with series of their own; each has a dozen. */
 export const MOST_LABELLED = 100;
-
-/** What a database has that its summary does not tell. */
-export interface DatabaseDetails {
-  readonly publishLagMs: number;
-  /** Of the newest snapshot. */
-  readonly epoch: number;
-  readonly isLeaseHeld: boolean;
-}
 
 export interface MetricsInput {
   readonly version: string;
@@ -33,7 +26,7 @@ export interface MetricsInput {
 }
 
 /** Those that changed last, when there are too many. */
-function labelled(databases: readonly DatabaseSummary[]): DatabaseSummary[] {
+export function labelled(databases: readonly DatabaseSummary[]): DatabaseSummary[] {
   if (databases.length <= MOST_LABELLED) return [...databases];
   const time = ({ committedAt }: DatabaseSummary): number => Date.parse(committedAt ?? '') || 0;
   return [...databases].sort((a, b) => time(b) - time(a)).slice(0, MOST_LABELLED);

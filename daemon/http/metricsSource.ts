@@ -1,12 +1,11 @@
 /** Collects what `/metrics` tells; several that ask at once get one collection. */
-import { publishLagMs } from '../../fs/database/publishLag.js';
 import type { Engine } from '../../fs/engine.js';
-import type { DatabaseSummary } from '../../fs/engineCommands.js';
 import type { Clock } from '../../proto/ports.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
 import { VERSION } from '../version.js';
+import { databaseDetails } from './databaseDetails.js';
 import type { HttpState } from './httpStats.js';
-import { type DatabaseDetails, metricsText } from './metrics.js';
+import { metricsText } from './metrics.js';
 
 /** An answer is as old, at the most. */
 const FRESH_MS = 500;
@@ -48,20 +47,9 @@ export class MetricsSource {
       memoryBytes: process.memoryUsage.rss(),
       status,
       operations: engine.usage.operations(),
-      detailsOf: (database) => this.#detailsOf(database),
+      detailsOf: ({ name }) => databaseDetails(engine, name),
       worker: worker(),
       http: http(),
     });
-  }
-
-  #detailsOf({ name }: DatabaseSummary): DatabaseDetails | undefined {
-    const entry = this.#ports.engine.find(name);
-    if (entry === undefined) return undefined;
-    const { publisher, ownership } = entry;
-    return {
-      publishLagMs: publishLagMs(publisher),
-      epoch: Number(publisher.snapshot?.epoch ?? 0),
-      isLeaseHeld: ownership.held,
-    };
   }
 }

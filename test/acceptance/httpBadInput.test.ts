@@ -70,7 +70,10 @@ acceptance('nonsense gets an answer or a closed connection', { seconds: 90 }, as
   const http = await HttpMount.start(scene);
   await makeDatabases(scene, http, 'a');
   for (const [path, status] of [
-    ['/', 404],
+    ['/nix', 404],
+    ['/page/', 404],
+    ['/page/../app.js', 404],
+    ['/api/', 404],
     ['/db/', 404],
     ['/db/a', 404],
     ['/db/../../etc/passwd', 404],

@@ -57,7 +57,9 @@ function inputOf(databases: DatabaseSummary[]): MetricsInput {
     status: { databases, aside: [], counters },
     operations: operations.times(),
     detailsOf: ({ name }) =>
-      name === 'dropped' ? undefined : { publishLagMs: 1500, epoch: 9, isLeaseHeld: true },
+      name === 'dropped'
+        ? undefined
+        : { publishLagMs: 1500, epoch: 9, isLeaseHeld: true, isLeaseLost: false },
     worker: { endpoint: 'http://x', pid: 5, restarts: 2, figures: FIGURES },
     http: { stats, connections: 3, sending: 1, waiting: 0, openSnapshots: 2 },
   };

@@ -17,11 +17,12 @@ export interface HttpRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly agent?: Agent;
+  readonly body?: string;
 }
 
 /** Throws when the connection ends before the answer does. */
 export function send(url: string, options: HttpRequest = {}): Promise<HttpAnswer> {
-  const { method = 'GET', headers = {}, agent } = options;
+  const { method = 'GET', headers = {}, agent, body } = options;
   return new Promise((resolve, reject) => {
     const sent = request(url, { method, headers, agent, timeout: ANSWER_LIMIT_MS }, (answer) => {
       const chunks: Buffer[] = [];
@@ -34,7 +35,7 @@ export function send(url: string, options: HttpRequest = {}): Promise<HttpAnswer
     });
     sent.on('timeout', () => sent.destroy(new Error(`no answer to ${url}`)));
     sent.on('error', reject);
-    sent.end();
+    sent.end(body);
   });
 }
 
