@@ -58,7 +58,12 @@ function askForToken(error) {
 
 byId('token-form').addEventListener('submit', (event) => {
   event.preventDefault();
-  token.set(byId('token').value.trim());
+  const text = byId('token').value.trim();
+  if (!/^[!-~]+$/.test(text)) {
+    setText(byId('token-error'), 'the token is not valid');
+    return;
+  }
+  token.set(text);
   byId('token').value = '';
   onStatus('connecting');
   stream.open();
@@ -158,7 +163,7 @@ addEventListener('hashchange', () => {
   draw();
   const title = byId('detail-title');
   title?.focus({ preventScroll: true });
-  title?.scrollIntoView({ block: 'start', behavior: 'smooth' });
+  title?.scrollIntoView({ block: 'start' });
 });
 
 byId('skip').addEventListener('click', (event) => {

@@ -8,6 +8,8 @@ const BASE = 68;
 /** From one mark to the next, pixels. */
 const ROOM = 5;
 const MARGIN = 10;
+/** From one label to the next, pixels. */
+const LABEL_ROOM = 110;
 const RANGES = [
   ['10 min', 600_000],
   ['1 h', 3_600_000],
@@ -142,29 +144,15 @@ export class Timeline {
   }
 
   #draw() {
-    const shapes = [
-      s('line', { class: 'axis', x1: 0, x2: this.#width, y1: BASE + 0.5, y2: BASE + 0.5 }),
-    ];
-    let labelled = -100;
-    for (const mark of this.#marks) {
-      const x = this.#x(mark);
-      const height = 10 + Math.min(34, 8 * Math.log2(mark.count));
-      const top = BASE - height;
-      const kind = [mark.name !== null && 'named', mark.id === this.#selected && 'selected'];
-      const group = s('g', {
-        class: ['mark', ...kind.filter(Boolean)].join(' '),
-        'data-id': mark.id,
-      });
-      group.append(s('line', { x1: x, x2: x, y1: BASE, y2: top }));
-      if (mark.name !== null) {
-        group.append(s('path', { d: `M${x} ${top - 6}l5 5-5 5-5-5z` }));
-        if (x - labelled > 70) {
-          const anchor = x > this.#width - 60 ? 'end' : x < 60 ? 'start' : 'middle';
-          group.append(s('text', { x, y: top - 12, 'text-anchor': anchor }, short(mark.name)));
-          labelled = x;
-        }
-      } else group.append(s('circle', { cx: x, cy: top, r: mark.count > 1 ? 3 : 2.5 }));
-      shapes.push(group);
+    const axis = s('line', { class: 'axis', x2: this.#width, y1: BASE + 0.5, y2: BASE + 0.5 });
+    // Those with a name are taller, and over the others.
+    const isNamed = ({ name }) => name !== null;
+    const shapes = [axis, ...this.#marks.filter((mark) => !isNamed(mark)).map((m) => this.#dot(m))];
+    let labelled = -LABEL_ROOM;
+    for (const mark of this.#marks.filter(isNamed)) {
+      const hasRoom = this.#x(mark) - labelled >= LABEL_ROOM;
+      if (hasRoom) labelled = this.#x(mark);
+      shapes.push(this.#flag(mark, hasRoom));
     }
     const { from, to } = this.#range;
     const ends = [
@@ -188,6 +176,30 @@ export class Timeline {
       ),
     );
     this.#point();
+  }
+
+  #group(mark, kind, top, ...more) {
+    const isSelected = mark.id === this.#selected;
+    const x = this.#x(mark);
+    const line = s('line', { x1: x, x2: x, y1: BASE, y2: top });
+    return s('g', { class: `mark ${kind} ${isSelected ? 'selected' : ''}` }, line, ...more);
+  }
+
+  /** The more snapshots it stands for, the higher. */
+  #dot(mark) {
+    const top = BASE - 10 - Math.min(20, 5 * Math.log2(mark.count));
+    const r = mark.count > 1 ? 3 : 2.5;
+    return this.#group(mark, '', top, s('circle', { cx: this.#x(mark), cy: top, r }));
+  }
+
+  #flag(mark, hasLabel) {
+    const x = this.#x(mark);
+    const top = BASE - 40;
+    const diamond = s('path', { d: `M${x} ${top - 6}l5 5-5 5-5-5z` });
+    const anchor = x > this.#width - 60 ? 'end' : x < 60 ? 'start' : 'middle';
+    const place = { x, y: top - 12, 'text-anchor': anchor };
+    const label = hasLabel ? s('text', place, short(mark.name)) : null;
+    return this.#group(mark, 'named', top, diamond, label);
   }
 
   #point() {
