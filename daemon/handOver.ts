@@ -18,7 +18,7 @@ import type { Engine } from '../fs/engine.js';
 import { type DirectoryAttributes, directoryAttributes } from '../layers/os/directories.js';
 import { readMountTable } from '../layers/os/mountTable.js';
 import { isRunning } from '../layers/os/processes.js';
-import { OpenduckError } from '../proto/errors.js';
+import { errorCode, OpenduckError } from '../proto/errors.js';
 import type { Clock, Logger } from '../proto/ports.js';
 import type { CommandContext } from './commandContext.js';
 import { probePath } from './pathProbe.js';
@@ -147,7 +147,7 @@ export async function takeOver(
   const daemon = await connectToDaemon(context, dataDir);
   if (daemon === undefined) return undefined;
   try {
-    const { mountpoint, version } = await daemon.status();
+    const { pid, mountpoint, version } = await daemon.status();
     const real = (await probePath(given)).real ?? given;
     if (real !== mountpoint) {
       throw new OpenduckError('BUSY', `the daemon of ${dataDir} is mounted at ${mountpoint}`, {
@@ -155,7 +155,12 @@ export async function takeOver(
       });
     }
     const root = await directoryAttributes(mountpoint); // the old daemon answers
-    const { pid } = await daemon.handOver(request);
+    try {
+      await daemon.handOver(request);
+    } catch (error) {
+      // It may have died before it could answer; what it had acknowledged is recovered.
+      if (errorCode(error) !== 'UNAVAILABLE' || (await isRunning(pid))) throw error;
+    }
     await waitForEnd(context.clock, pid);
     const isCovered = (await readMountTable()).some((entry) => entry.mountpoint === mountpoint);
     return { mountpoint, version, root: isCovered ? root : undefined };
