@@ -101,9 +101,9 @@ export class Worker implements ExecutionHandlers {
     const named = { ...fragment, database: target.database };
     requireRead(fragment.access, target.catalog ?? target.database);
     refuseShared(fragment.sql);
-    const outcome = await this.#read('shared', named, target, sink);
-    if (outcome === 'alone') await this.#read('alone', named, target, sink);
-    else if (outcome === 'writer') await this.#write(named, sink);
+    let outcome = await this.#read('shared', named, target, sink);
+    if (outcome === 'alone') outcome = await this.#read('alone', named, target, sink);
+    if (outcome === 'writer') await this.#write(named, sink);
   }
 
   /** Throws NOT_FOUND. */

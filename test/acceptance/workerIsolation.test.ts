@@ -48,6 +48,7 @@ acceptance('settings of a write end with it', { seconds: 60 }, async (scene) => 
   const set = `SET GLOBAL default_null_order = 'nulls_first'; INSERT INTO t VALUES (3); ${order}`;
   assert.equal(await client.value(set), 'NULLS_FIRST');
   assert.equal(await client.value(`INSERT INTO t VALUES (4); ${order}`), before);
+  assert.equal(await client.value('SELECT count(*) FROM t'), 4n, 'and all were written');
 });
 
 acceptance('an index that a write has made does not stop reads', { seconds: 60 }, async (scene) => {
