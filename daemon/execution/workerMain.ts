@@ -126,7 +126,6 @@ async function start(config: WorkerConfig): Promise<StartedProgram> {
     pool,
     admission: new Admission({ running: maxConcurrency, waiting: maxQueue }),
     writer,
-    hasOwnCatalog: mountpoint === undefined,
     externalAccess: settings.externalAccess,
     clock: systemClock,
   });

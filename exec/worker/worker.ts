@@ -28,10 +28,11 @@ export interface WorkerOptions {
   readonly source: DatabaseSource;
   readonly pool: InstancePool;
   readonly admission: Admission;
-  /** undefined: nothing here can be written. */
+  /**
+   * undefined: there is no mount, and an instance without a database of its own answers for names
+   * that are not known.
+   */
   readonly writer: WriterLink | undefined;
-  /** Whether an instance of its own, without a database, answers for names that are not known. */
-  readonly hasOwnCatalog: boolean;
   /** Whether statements can change more than the database: files, attached catalogs. */
   readonly externalAccess: boolean;
   readonly clock: Clock;
@@ -108,7 +109,7 @@ export class Worker implements ExecutionHandlers {
 
   /** Throws NOT_FOUND. */
   async #target({ database, snapshot }: Fragment): Promise<Target> {
-    const { source, hasOwnCatalog } = this.#options;
+    const { source, writer } = this.#options;
     const isPinned = snapshot?.startsWith(VERSION_PREFIX) === true;
     const reference = isPinned ? undefined : snapshot;
     if (database !== '') {
@@ -116,7 +117,7 @@ export class Worker implements ExecutionHandlers {
       if (version !== undefined) return { database, version };
     }
     const names = await source.names();
-    if (hasOwnCatalog) {
+    if (writer === undefined) {
       const isNamed = database !== '' && database !== DEFAULT_NAME;
       return { database: '', version: '', ...(isNamed ? { catalog: database } : {}) };
     }

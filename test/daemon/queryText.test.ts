@@ -63,6 +63,10 @@ test('every type as CAST(… AS VARCHAR) has it', async () => {
   });
 });
 
+/** DuckDB does not always take the shortest digits of a FLOAT (1792875.75): which one is meant? */
+const floats = (text: unknown): string =>
+  String(text).replace(/-?\d+\.?\d*(e[+-]\d+)?/g, (digits) => String(Math.fround(Number(digits))));
+
 test('any number and any text, alone and nested', async () => {
   const seed = testSeed();
   console.log(`OPENDUCK_TEST_SEED=${seed}`);
@@ -83,7 +87,10 @@ test('any number and any text, alone and nested', async () => {
       for (const [i, value] of row.slice(0, half).entries()) {
         const type = reader.columnType(i);
         const ours = value === null ? null : cellText(value, type);
-        assert.equal(ours, row[half + i], `${type} of ${number} and ${text}`);
+        const shown = [ours, row[half + i]].map((one) =>
+          /FLOAT/.test(`${type}`) ? floats(one) : one,
+        );
+        assert.equal(shown[0], shown[1], `${type} of ${number} and ${text}`);
       }
     });
     await fc.assert(property, { seed, numRuns: 300 });
