@@ -4,6 +4,7 @@ import {
   authorizeEverybody,
   authorizeGrants,
   authorizeToken,
+  type Grant,
 } from '../../exec/security/access.js';
 import { requireToken } from '../../exec/security/exposure.js';
 import { parseGrants } from '../../exec/security/grantsFile.js';
@@ -52,8 +53,13 @@ export function isGuarded({ token, grants }: Pick<AccessConfig, 'token' | 'grant
   return token !== undefined || grants !== undefined;
 }
 
-export function authorizeOf({ token, grants }: AccessConfig): Authorize {
-  if (token !== undefined) return authorizeToken(token);
-  if (grants === undefined) return authorizeEverybody();
-  return authorizeGrants(parseGrants(grants.text, grants.origin));
+/** Those of the grants file. */
+export function grantsOf({ grants }: Pick<AccessConfig, 'grants'>): Grant[] {
+  return grants === undefined ? [] : parseGrants(grants.text, grants.origin);
+}
+
+export function authorizeOf(config: AccessConfig): Authorize {
+  if (config.token !== undefined) return authorizeToken(config.token);
+  if (config.grants === undefined) return authorizeEverybody();
+  return authorizeGrants(grantsOf(config));
 }

@@ -44,10 +44,13 @@ type FirstLine<R> = { readonly ready: R } | FailedMessage;
 function firstLine<R>(child: ChildProcess): Promise<FirstLine<R>> {
   return new Promise((resolve) => {
     let text = '';
+    let isOver = false;
     child.stdout?.setEncoding('utf8').on('data', (part: string) => {
+      if (isOver) return; // DuckDB prints some things: profiles, logs
       text += part;
       const end = text.indexOf('\n');
-      if (end >= 0) resolve(JSON.parse(text.slice(0, end)) as FirstLine<R>);
+      isOver = end >= 0;
+      if (isOver) resolve(JSON.parse(text.slice(0, end)) as FirstLine<R>);
     });
   });
 }

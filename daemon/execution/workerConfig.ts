@@ -1,9 +1,10 @@
 /** What the worker's process is told: files have been read, secrets are plain. Goes over a pipe. */
 import { endpointText, type HostPort } from '../../exec/protocol/endpoint.js';
+import { requireGrantsOfAll } from '../../exec/security/exposure.js';
 import { channelCredentials, type Pem } from '../../exec/security/tls.js';
 import type { ExecutionCounts } from '../../exec/server/executionCounts.js';
 import type { LogLevel } from '../settings.js';
-import { type AccessConfig, accessConfig, fileOf } from './accessConfig.js';
+import { type AccessConfig, accessConfig, fileOf, grantsOf } from './accessConfig.js';
 import type { ServerSettings } from './serverSettings.js';
 import { DEFAULT_LISTEN, type WorkerSettings } from './workerSettings.js';
 
@@ -71,6 +72,7 @@ export async function workerConfig(
   const own = endpointText({ ...listen, secure: access.tls !== undefined });
   const { externalAccess, maxConcurrency, maxQueue, memoryBytes, threads } = worker;
   const { databases, tables, computeContext } = worker;
+  if (externalAccess) requireGrantsOfAll(grantsOf(access));
   return {
     ...place,
     listen,

@@ -139,7 +139,6 @@ async function start(config: WorkerConfig): Promise<StartedProgram> {
     pool,
     admission,
     writer: writer?.link,
-    hasOwnCatalog: mountpoint === undefined,
     externalAccess: settings.externalAccess,
     clock: systemClock,
   });

@@ -55,9 +55,13 @@ export function floatText(value: number, isFloat: boolean): string {
 }
 
 const MICROS_IN_MINUTE = 60_000_000n;
+/** The last time that JavaScript knows of, in ms; DuckDB's times go on. */
+const LAST_DATE_MS = 8.64e15;
 
 function zonedText(value: DuckDBTimestampTZValue): string {
-  const ahead = -new Date(Number(value.micros / 1000n)).getTimezoneOffset();
+  const ms = Number(value.micros / 1000n);
+  const known = Math.min(Math.max(ms, -LAST_DATE_MS), LAST_DATE_MS);
+  const ahead = -new Date(known).getTimezoneOffset();
   const local = new DuckDBTimestampValue(value.micros + BigInt(ahead) * MICROS_IN_MINUTE);
   const minutes = Math.abs(ahead);
   const two = (n: number): string => String(n).padStart(2, '0');

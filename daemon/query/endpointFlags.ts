@@ -124,6 +124,8 @@ export async function whomToAsk(
   context: CommandContext,
   flags: Flags,
 ): Promise<ServerAddress | LocalDaemon> {
+  // Before the settings: those of a daemon here may be wrong or missing, and its token is not for
+  // the server that was named.
   const named = optionalTextFlag(flags, 'endpoint') ?? context.environment['OPENDUCK_ENDPOINT'];
   if (named !== undefined && named !== '') return addressOf(context, flags, named, undefined);
   const settings = await readDaemonSettings(context, flags);

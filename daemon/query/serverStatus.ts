@@ -35,8 +35,13 @@ async function ask(
     return { roundTripMs, duckdb: String(version), databases, refusal: undefined };
   } catch (error) {
     if (!(error instanceof OpenduckError) || errorCode(error) === 'INTERNAL') throw error;
-    return { roundTripMs, duckdb: undefined, databases: [], refusal: error.message };
+    return { roundTripMs, duckdb: undefined, databases: [], refusal: refusalOf(error) };
   }
+}
+
+/** The hint of a missing database tells which there are. */
+function refusalOf({ code, message, hint }: OpenduckError): string {
+  return code === 'NOT_FOUND' && hint !== undefined ? `${message}. ${hint}` : message;
 }
 
 function itemsOf(list: unknown): string[] {

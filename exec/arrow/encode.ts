@@ -11,6 +11,9 @@ import { FieldMaker } from './fields.js';
 import { StreamWriter } from './ipc.js';
 import type { ArrowOptions } from './options.js';
 
+/** Rows are taken in portions of at most so much, or one by one: values may be large. */
+const MOST_BYTES_AT_ONCE = 4 * MESSAGE_BYTES;
+
 /** Turns chunks of one result into streams. */
 export class Encoder {
   readonly #columns: readonly Column[];
@@ -41,21 +44,39 @@ export class Encoder {
     return this.#rows > 0 || this.#writer.length > 0;
   }
 
-  /** Copies all it needs; the chunk may be reused afterwards. Throws UNSUPPORTED for a value. */
-  add(chunk: DuckDBDataChunk): void {
+  /**
+   * Takes rows of the chunk from `from` on, until a payload is full; returns the first one that was
+   * not taken, to go on with when the payload was. Copies all it needs. Throws UNSUPPORTED for a
+   * value.
+   */
+  add(chunk: DuckDBDataChunk, from = 0): number {
     const rows = chunk.rowCount;
-    for (const [i, column] of this.#columns.entries()) {
-      column.load(duckdb.data_chunk_get_vector(chunk.chunk, i), rows);
+    if (from === 0) {
+      for (const [i, column] of this.#columns.entries()) {
+        column.load(duckdb.data_chunk_get_vector(chunk.chunk, i), rows);
+      }
     }
-    for (let from = 0; from < rows; ) {
-      const count = Math.min(rows - from, this.#batchRows - this.#rows);
-      for (const column of this.#columns) column.append(from, count);
+    let at = from;
+    while (at < rows && !this.full) {
+      const count = this.#fitting(at, Math.min(rows - at, this.#batchRows - this.#rows));
+      for (const column of this.#columns) column.append(at, count);
       this.#rows += count;
-      from += count;
+      at += count;
       if (this.#rows === this.#batchRows || this.#bytes >= this.#messageBytes) this.#endBatch();
     }
     // A further chunk would only be split: that costs more than a smaller batch.
     if (this.#batchRows - this.#rows < rows) this.#endBatch();
+    return at;
+  }
+
+  /** How many of the `count` loaded rows from `from` to append at once: at least one. */
+  #fitting(from: number, count: number): number {
+    for (let fitting = count; ; fitting >>= 1) {
+      if (fitting <= 1) return 1;
+      let bytes = 0;
+      for (const column of this.#columns) bytes += column.weigh(from, fitting);
+      if (bytes <= MOST_BYTES_AT_ONCE) return fitting;
+    }
   }
 
   get #bytes(): number {
@@ -82,8 +103,8 @@ export class Encoder {
 /**
  * At least one payload, with the schema only when there are no rows; each a complete Arrow IPC
  * stream, cut as soon as it has `messageBytes`, and independent of what comes later. Nothing is
- * fetched before it is asked for, nor while a payload waits to be taken. Throws DuckDB's errors,
- * and UNSUPPORTED for a type or value that cannot be sent.
+ * fetched before it is asked for, and while a payload waits to be taken no more than one chunk.
+ * Throws DuckDB's errors, and UNSUPPORTED for a type or value that cannot be sent.
  */
 export async function* encodeResult(
   result: DuckDBResult,
@@ -94,20 +115,23 @@ export async function* encodeResult(
   for (let chunk = await nextChunk(result); chunk !== undefined; ) {
     // DuckDB works on the next chunk while this one is turned into Arrow.
     const next = nextChunk(result);
+    const isFetched = next.then(nothing, nothing);
     try {
-      encoder.add(chunk);
-    } catch (error) {
-      await next.catch(() => undefined); // the connection is free again when we throw
-      throw error;
+      for (let row = 0; row < chunk.rowCount; ) {
+        row = encoder.add(chunk, row);
+        if (!encoder.full) continue;
+        yield encoder.take();
+        sent = true;
+      }
+    } finally {
+      await isFetched; // the connection is free again when we throw
     }
     chunk = await next;
-    if (encoder.full) {
-      yield encoder.take();
-      sent = true;
-    }
   }
   if (encoder.pending || !sent) yield encoder.take();
 }
+
+const nothing = (): void => {};
 
 /** undefined at the end, which DuckDB tells by null or by a chunk without rows. */
 async function nextChunk(result: DuckDBResult): Promise<DuckDBDataChunk | undefined> {

@@ -6,6 +6,7 @@ import { encodeResult } from '../arrow/encode.js';
 import { decodeParameters, encodeParameters } from '../arrow/parameters.js';
 import { isSound } from '../duckdb/checkedStream.js';
 import { explainHybrid, type HybridRequest, runHybrid } from '../hybrid/hybrid.js';
+import type { LocalCatalogs } from '../hybrid/localCatalogs.js';
 import type { RemoteSource } from '../hybrid/remote.js';
 import type { ExecuteOptions } from './options.js';
 
@@ -13,6 +14,8 @@ export interface HybridCall {
   /** Of the local DuckDB; nobody else uses it meanwhile. */
   readonly connection: DuckDBConnection;
   readonly remote: RemoteSource;
+  /** Of the local DuckDB's instance. */
+  readonly catalogs: LocalCatalogs;
   /** The name of the remote database in statements; empty: it has none. */
   readonly remoteCatalog: string;
   readonly signal: AbortSignal;
@@ -21,6 +24,7 @@ export interface HybridCall {
 
 function requestOf({
   connection,
+  catalogs,
   remote,
   remoteCatalog,
   signal,
@@ -34,6 +38,7 @@ function requestOf({
       : decodeParameters(encodeParameters(parameters, parameterTypes)).values;
   return {
     local: connection,
+    catalogs,
     remote,
     signal,
     ...(remoteCatalog === '' ? {} : { remoteCatalog }),

@@ -9,6 +9,7 @@ import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { uuidV7 } from '../../proto/ports.js';
 import { linkSignals } from '../aborting.js';
 import { queryError } from '../duckdb/queryError.js';
+import { LocalCatalogs } from '../hybrid/localCatalogs.js';
 import type { Executions } from './executions.js';
 import { explainHybridStatement, type HybridCall, hybridPayloads } from './hybridStatement.js';
 import { localFile } from './localFiles.js';
@@ -22,6 +23,7 @@ export class LocalSide {
   readonly #settings: SessionSettings;
   readonly #executions: Executions;
   readonly #running = new Map<string, AbortController>();
+  readonly #catalogs = new LocalCatalogs();
   #instance: Promise<DuckDBInstance> | undefined;
 
   constructor(settings: SessionSettings, executions: Executions) {
@@ -73,7 +75,8 @@ export class LocalSide {
     const connection = await (await this.#instance).connect();
     try {
       const remote = new OneVersionSource(this.#executions, { ...options, signal });
-      yield* work({ connection, remote, remoteCatalog: database, signal, options });
+      const catalogs = this.#catalogs;
+      yield* work({ connection, remote, catalogs, remoteCatalog: database, signal, options });
     } finally {
       connection.closeSync();
       unlink();

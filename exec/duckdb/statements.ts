@@ -38,6 +38,8 @@ export interface Script {
   readonly sql: string;
   readonly options: FragmentOptions;
   readonly signal: AbortSignal;
+  /** Called before each statement runs; throws when it shall not. */
+  readonly check?: (kind: StatementType) => void;
 }
 
 export type StatementKind = StatementType | undefined;
@@ -127,17 +129,21 @@ function bind(prepared: DuckDBPreparedStatement, parameters: Uint8Array | undefi
 async function lastOf(
   connection: DuckDBConnection,
   { only }: Statements,
-  { sql, signal }: Script,
+  { sql, signal, check = () => {} }: Script,
 ): Promise<DuckDBPreparedStatement> {
-  if (only !== undefined) return only;
+  if (only !== undefined) {
+    check(only.statementType);
+    return only;
+  }
   const extracted = await extract(connection, sql);
-  for (let i = 0; i < extracted.count - 1; i++) {
+  for (let i = 0; ; i++) {
     if (signal.aborted) throw cancelled();
     const prepared = await extracted.prepare(i);
+    check(prepared.statementType);
+    if (i === extracted.count - 1) return prepared;
     await prepared.run();
     prepared.destroySync();
   }
-  return extracted.prepare(extracted.count - 1);
 }
 
 /** Their results may be long. All others are done when the first batch goes out. */

@@ -15,7 +15,7 @@ export interface Token {
   readonly depth: number;
 }
 
-const SPACE = /(?:\s+|--[^\n]*)*/y;
+const SPACE = /(?:\s+|--[^\n\r]*)*/y;
 /** Of comments, which nest. */
 const COMMENT_MARK = /\/\*|\*\//g;
 const TOKEN =

@@ -7,7 +7,7 @@
  * small sets of keys; the rest runs here. Answers are those of one DuckDB that has everything.
  * Hints: see plan/hints.ts.
  */
-import type { DuckDBConnection, DuckDBResult } from '@duckdb/node-api';
+import type { DuckDBResult } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
 import { quoteText } from '../duckdb/sqlText.js';
 import { lower } from './ast/node.js';
@@ -15,17 +15,13 @@ import type { TableName } from './catalog.js';
 import { explainStatement } from './explain.js';
 import { parameterTexts } from './parameters.js';
 import { HINT } from './plan/hints.js';
-import type { Request } from './prepare.js';
 import { type BridgeReport, reportOf } from './report.js';
-import { HybridRun } from './run.js';
+import { HybridRun, type RunRequest } from './run.js';
 import { insertParameters, namedTables, parseStatement, type Statement } from './statement.js';
 import { type NamedTables, resolveNames } from './wholeTables.js';
 
-export interface HybridRequest extends Request {
-  /** Used by nobody else from the call to dispose(). */
-  readonly local: DuckDBConnection;
-  readonly signal?: AbortSignal;
-}
+/** `local` is used by nobody else from the call to dispose(). */
+export type HybridRequest = RunRequest;
 
 export interface HybridResult {
   /** Of a query it streams; to be read before dispose(). */
@@ -103,7 +99,7 @@ async function execute(run: HybridRun, statement: Statement): Promise<Executed> 
     return { result: await local.stream(`SELECT ${columns}`), ...nothing };
   }
   if (statement.kind === 'session') {
-    return { result: await local.finish(statement.prefix), ...nothing };
+    return { result: await local.run(statement.prefix), ...nothing };
   }
   if (statement.target !== undefined) {
     const result = await elsewhere(run, statement, statement.target);
@@ -115,12 +111,12 @@ async function execute(run: HybridRun, statement: Statement): Promise<Executed> 
   if (planned === undefined) {
     const text = statement.prefix + statement.query + statement.suffix;
     if (isQuery) return { result: await local.stream(text, request.parameters), ...nothing };
-    const result = await local.finish(text);
+    const result = await local.run(text);
     await scratch.commit();
     return { result, ...nothing };
   }
   const { bridges, text, prepared } = planned;
-  const result = await (isQuery ? local.stream(text) : local.finish(text));
+  const result = await (isQuery ? local.stream(text) : local.run(text));
   if (!isQuery) await scratch.commit();
   return { result, bridges: bridges.flatMap(reportOf), notes: prepared.planning.notes };
 }

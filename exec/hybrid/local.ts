@@ -38,9 +38,9 @@ export class Local {
     }
   }
 
-  /** For statements without an answer of interest. Throws QUERY, CANCELLED. */
-  async run(sql: string): Promise<void> {
-    await this.#guarded(() => this.connection.run(sql));
+  /** Runs to the end before it returns. Throws QUERY, CANCELLED. */
+  run(sql: string): Promise<DuckDBResult> {
+    return this.#guarded(() => this.connection.run(sql));
   }
 
   /** All rows of a small answer. Throws QUERY, CANCELLED. */
@@ -55,11 +55,6 @@ export class Local {
     return this.#guarded(() =>
       this.connection.stream(sql, values as DuckDBValue[] | Record<string, DuckDBValue>),
     );
-  }
-
-  /** Runs to the end before it returns. Throws QUERY, CANCELLED. */
-  finish(sql: string): Promise<DuckDBResult> {
-    return this.#guarded(() => this.connection.run(sql));
   }
 
   async serialize(sql: string): Promise<Serialized> {

@@ -3,6 +3,7 @@ import type { DuckDBConnection, DuckDBResult } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
 import { type Bridge, loadBridges, planBridges } from './bridges.js';
 import { Local } from './local.js';
+import { LocalCatalogs } from './localCatalogs.js';
 import { parameterTexts } from './parameters.js';
 import { type Prepared, type PrepareRequest, prepare, type Request } from './prepare.js';
 import { Scratch } from './scratch.js';
@@ -13,6 +14,8 @@ import { pullWhole, resolveNames } from './wholeTables.js';
 export interface RunRequest extends Request {
   readonly local: DuckDBConnection;
   readonly signal?: AbortSignal;
+  /** Of the DuckDB instance, where several statements may run in one at a time. */
+  readonly catalogs?: LocalCatalogs;
 }
 
 /** What is left to do once the bridges are planned. */
@@ -34,7 +37,7 @@ export class HybridRun {
   constructor(request: RunRequest) {
     this.request = request;
     this.local = new Local(request.local, request.signal);
-    this.scratch = new Scratch(this.local);
+    this.scratch = new Scratch(this.local, request.catalogs ?? new LocalCatalogs());
     this.#interrupt = () => request.local.interrupt();
     request.signal?.addEventListener('abort', this.#interrupt);
   }

@@ -3,6 +3,7 @@
 import { quoteName } from '../duckdb/sqlText.js';
 import { type Column, declaration } from './column.js';
 import type { Local } from './local.js';
+import type { LocalCatalogs } from './localCatalogs.js';
 
 let runs = 0;
 
@@ -14,14 +15,16 @@ let planningTurn: Promise<void> = Promise.resolve();
 
 export class Scratch {
   readonly #local: Local;
+  readonly #catalogs: LocalCatalogs;
   readonly #prefix = `__openduck_${++runs}_`;
   readonly #made: { kind: 'TABLE' | 'VIEW'; name: string }[] = [];
   readonly #attached = new Set<string>();
   #count = 0;
   #owned = false;
 
-  constructor(local: Local) {
+  constructor(local: Local, catalogs: LocalCatalogs) {
     this.#local = local;
+    this.#catalogs = catalogs;
   }
 
   /** Begins a transaction, so that keys and answer are of one time; not within the caller's. */
@@ -73,11 +76,26 @@ export class Scratch {
     if (!this.#made.some((made) => made.name === name)) this.#made.push({ kind: 'VIEW', name });
   }
 
-  /** A database in memory of that name; nothing when it is one of ours already. */
+  /**
+   * A database in memory of that name, which other statements may use as well. Throws QUERY when
+   * there is another database of that name.
+   */
   async attach(name: string): Promise<void> {
     if (this.#attached.has(name.toLowerCase())) return;
-    await this.#local.run(`ATTACH ':memory:' AS ${quoteName(name)}`);
+    await this.#catalogs.acquire(this.#local, name);
     this.#attached.add(name.toLowerCase());
+  }
+
+  /** Makes a view in a database of attach(), unless another statement has made it. */
+  async sharedView(database: string, schema: string, name: string, query: string): Promise<void> {
+    const [folder, place] = [
+      [database, schema],
+      [database, schema, name],
+    ].map((path) => path.map(quoteName).join('.'));
+    await this.#catalogs.inTurn(async () => {
+      await this.#local.run(`CREATE SCHEMA IF NOT EXISTS ${folder}`);
+      await this.#local.run(`CREATE VIEW IF NOT EXISTS ${place} AS ${query}`);
+    });
   }
 
   /** A table of that name is being made by somebody else. */
@@ -137,7 +155,7 @@ export class Scratch {
       );
     if (this.#owned && !(await attempt('COMMIT'))) await attempt('ROLLBACK');
     this.#owned = false;
-    for (const name of this.#attached) await attempt(`DETACH ${quoteName(name)}`);
+    for (const name of this.#attached) await this.#catalogs.release(connection, name);
     this.#attached.clear();
     const drops = this.#made
       .splice(0)

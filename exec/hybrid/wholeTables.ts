@@ -87,9 +87,10 @@ async function showAs(
   const [database, folder] = catalog === '' ? [schema, 'main'] : [catalog, schema];
   try {
     await scratch.attach(database);
-    await local.run(`CREATE SCHEMA IF NOT EXISTS ${quoteName(database)}.${quoteName(folder)}`);
-    const place = [database, folder, name].map(quoteName).join('.');
-    await local.run(`CREATE VIEW ${place} AS ${query}`);
+    // Others that run see the same name: it leads each connection to a view of its own.
+    const own = `__openduck_${[database, folder, name].map(quoteName).join('.')}`;
+    await scratch.namedView(own, query);
+    await scratch.sharedView(database, folder, name, `SELECT * FROM temp.${quoteName(own)}`);
   } catch (cause) {
     if (local.signal?.aborted) throw cause;
     const written = [catalog, schema, name].filter((part) => part !== '').join('.');

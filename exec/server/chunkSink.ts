@@ -7,7 +7,7 @@ import { assert, OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
 import { encodeBatch } from '../protocol/chunks.js';
 import type { ExecuteFragmentRequest } from '../protocol/execution.js';
-import { VERSION } from '../protocol/metadata.js';
+import { MAX_MESSAGE_BYTES, VERSION } from '../protocol/metadata.js';
 import type { ServerLimits } from './limits.js';
 import type { FragmentSink } from './service.js';
 
@@ -15,6 +15,16 @@ export type FragmentCall = ServerWritableStream<ExecuteFragmentRequest, Buffer>;
 
 /** What a message costs beside its bytes. */
 const MESSAGE_OVERHEAD = 1024;
+
+const MOST_PAYLOAD_BYTES = MAX_MESSAGE_BYTES - MESSAGE_OVERHEAD;
+
+/** Payloads are cut between rows: nothing else makes one so long. */
+function tooLarge(bytes: number): OpenduckError {
+  const message = `a row of the answer takes ${bytes} bytes, more than a message may have`;
+  return new OpenduckError('UNSUPPORTED', `${message} (${MAX_MESSAGE_BYTES})`, {
+    hint: 'Cut its long values into parts, for example with substr().',
+  });
+}
 
 export interface SinkOptions {
   readonly call: FragmentCall;
@@ -52,8 +62,9 @@ export class ChunkSink implements FragmentSink {
     this.#options.call.sendMetadata(metadata);
   }
 
-  batch(payload: Uint8Array): Promise<void> {
-    return this.chunk(encodeBatch(payload));
+  async batch(payload: Uint8Array): Promise<void> {
+    if (payload.length > MOST_PAYLOAD_BYTES) throw tooLarge(payload.length);
+    await this.chunk(encodeBatch(payload));
   }
 
   async chunk(bytes: Buffer): Promise<void> {

@@ -43,7 +43,7 @@ export interface FragmentSink {
   version(reference: string): void;
   /**
    * One Arrow IPC stream. Resolves when there is room for more; rejects with CANCELLED when the
-   * client is gone or has not read for too long.
+   * client is gone or has not read for too long, with UNSUPPORTED when no client would take it.
    */
   batch(payload: Uint8Array): Promise<void>;
   /** An encoded chunk (exec/protocol/chunks.ts) as another server sent it; as `batch`. */

@@ -12,13 +12,13 @@ export interface InstanceSettings {
   readonly spillDirectory: string;
   /** Whether statements may reach the host's files and the network, and load extensions. */
   readonly externalAccess: boolean;
-  /** Run in every instance before anything else; implies `externalAccess`. */
+  /** Run in every instance before anything else, and with external access. */
   readonly initSql: string | undefined;
 }
 
 async function prepareInstance(
   connection: DuckDBConnection,
-  { initSql }: InstanceSettings,
+  { initSql, externalAccess }: InstanceSettings,
 ): Promise<void> {
   if (initSql !== undefined) {
     try {
@@ -30,6 +30,8 @@ async function prepareInstance(
       });
     }
   }
+  // What it has attached stays open, and so do the allowed_directories that it has set.
+  if (!externalAccess) await connection.run('SET enable_external_access = false');
   await lockSettings(connection);
 }
 

@@ -6,15 +6,13 @@ import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { quoteText } from '../duckdb/sqlText.js';
 
 /**
- * All else is locked: one client must not take another one's memory, or write files through
- * profiling.
+ * All else is locked: one client must not take another one's memory, write files through profiling,
+ * or end the process (max_expression_depth: the stack is not longer for it).
  */
 const OPEN_SETTINGS = `TimeZone Calendar default_collation default_null_order default_order
   integer_division ieee_floating_point_ops preserve_insertion_order
   scalar_subquery_error_on_multiple_rows old_implicit_casting order_by_non_integer_literal
-  errors_as_json explain_output max_expression_depth lambda_syntax disabled_optimizers`.split(
-  /\s+/,
-);
+  errors_as_json explain_output lambda_syntax disabled_optimizers`.split(/\s+/);
 
 /** Of a connection only. */
 const OF_CONNECTION = ['schema', 'search_path'];

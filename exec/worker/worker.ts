@@ -20,6 +20,7 @@ import { Executions } from '../server/executions.js';
 import type { Access, ExecutionHandlers, Fragment, FragmentSink } from '../server/service.js';
 import type { DatabaseSource } from './databaseSource.js';
 import type { InstancePool, PooledInstance, Use } from './instancePool.js';
+import { changesSettings, marksInstance, refuseShared, surelyReads } from './statementEffects.js';
 import type { WriterLink } from './writerLink.js';
 
 export interface WorkerOptions {
@@ -27,10 +28,11 @@ export interface WorkerOptions {
   readonly source: DatabaseSource;
   readonly pool: InstancePool;
   readonly admission: Admission;
-  /** undefined: nothing here can be written. */
+  /**
+   * undefined: there is no mount, and an instance without a database of its own answers for names
+   * that are not known.
+   */
   readonly writer: WriterLink | undefined;
-  /** Whether an instance of its own, without a database, answers for names that are not known. */
-  readonly hasOwnCatalog: boolean;
   /** Whether statements can change more than the database: files, attached catalogs. */
   readonly externalAccess: boolean;
   readonly clock: Clock;
@@ -45,7 +47,7 @@ interface Target {
   readonly catalog?: string;
 }
 
-/** `alone`: the statements change settings; `writer`: they change the database. Nothing was done. */
+/** `alone`: the statements change the instance; `writer`: they change the database. Nothing was done. */
 type Outcome = 'done' | 'alone' | 'writer';
 
 /** The extension's name for "none given". */
@@ -67,9 +69,6 @@ const HARMLESS: ReadonlySet<StatementType> = new Set([
   StatementType.SET,
   StatementType.VARIABLE_SET,
 ]);
-
-const changesSettings = ({ kinds }: Statements): boolean =>
-  kinds.includes(StatementType.SET) || kinds.includes(StatementType.PRAGMA);
 
 const isMaintenance = ({ kinds }: Statements, sql: string): boolean =>
   kinds.some((kind) => kind !== undefined && MAINTENANCE.has(kind)) ||
@@ -102,14 +101,15 @@ export class Worker implements ExecutionHandlers {
     const target = await this.#target(fragment);
     const named = { ...fragment, database: target.database };
     requireRead(fragment.access, target.catalog ?? target.database);
-    const outcome = await this.#read('shared', named, target, sink);
-    if (outcome === 'alone') await this.#read('alone', named, target, sink);
-    else if (outcome === 'writer') await this.#write(named, sink);
+    refuseShared(fragment.sql);
+    let outcome = await this.#read('shared', named, target, sink);
+    if (outcome === 'alone') outcome = await this.#read('alone', named, target, sink);
+    if (outcome === 'writer') await this.#write(named, sink);
   }
 
   /** Throws NOT_FOUND. */
   async #target({ database, snapshot }: Fragment): Promise<Target> {
-    const { source, hasOwnCatalog } = this.#options;
+    const { source, writer } = this.#options;
     const isPinned = snapshot?.startsWith(VERSION_PREFIX) === true;
     const reference = isPinned ? undefined : snapshot;
     if (database !== '') {
@@ -117,7 +117,7 @@ export class Worker implements ExecutionHandlers {
       if (version !== undefined) return { database, version };
     }
     const names = await source.names();
-    if (hasOwnCatalog) {
+    if (writer === undefined) {
       const isNamed = database !== '' && database !== DEFAULT_NAME;
       return { database: '', version: '', ...(isNamed ? { catalog: database } : {}) };
     }
@@ -156,9 +156,12 @@ export class Worker implements ExecutionHandlers {
           await useCatalog(connection, target.catalog);
           const statements = await readStatements(connection, fragment.sql);
           if (this.#goesToWriter(statements, fragment)) return 'writer';
-          if (use === 'shared' && changesSettings(statements)) return 'alone';
+          const isMarked = marksInstance(statements, fragment.sql);
+          if (use === 'shared' && (isMarked || changesSettings(statements))) return 'alone';
+          isBroken = isMarked;
+          const script = { ...fragment, ...this.#checkOf(fragment, target) };
           const begun = (): void => sink.version(`${VERSION_PREFIX}${id}:${instance.number}`);
-          for await (const payload of streamStatements(connection, statements, fragment, begun)) {
+          for await (const payload of streamStatements(connection, statements, script, begun)) {
             await sink.batch(payload);
           }
           return 'done';
@@ -168,11 +171,24 @@ export class Worker implements ExecutionHandlers {
       }
     } catch (error) {
       if (needsWriter(error) && this.#mayGoToWriter(fragment)) return 'writer';
-      isBroken = isFatal(error);
+      isBroken ||= isFatal(error);
       throw error;
     } finally {
       await instance.release(isBroken);
     }
+  }
+
+  /**
+   * DuckDB itself keeps the database as it is here, but neither files nor what is attached or in
+   * memory.
+   */
+  #checkOf({ access, sql }: Fragment, { database, catalog = database }: Target) {
+    const isGuarded = database !== '' && !this.#options.externalAccess;
+    if (isGuarded || access.mayWrite(catalog)) return {};
+    const check = (kind: StatementType): void => {
+      if (!surelyReads(kind, sql)) throw mayOnlyRead(access, catalog);
+    };
+    return { check };
   }
 
   #mayGoToWriter({ database, snapshot }: Fragment): boolean {
@@ -193,11 +209,7 @@ export class Worker implements ExecutionHandlers {
 
   async #write(fragment: Fragment, sink: FragmentSink): Promise<void> {
     const { access, database } = fragment;
-    if (!access.mayWrite(database)) {
-      throw new OpenduckError('NOT_PERMITTED', `${access.name} may only read '${database}'`, {
-        database,
-      });
-    }
+    if (!access.mayWrite(database)) throw mayOnlyRead(access, database);
     await this.#options.writer!.execute(fragment, sink);
   }
 
@@ -226,6 +238,10 @@ async function useCatalog(connection: DuckDBConnection, name: string | undefined
       hint: 'Here is what the file of --init-sql attaches.',
     });
   }
+}
+
+function mayOnlyRead({ name }: Access, database: string): OpenduckError {
+  return new OpenduckError('NOT_PERMITTED', `${name} may only read '${database}'`, { database });
 }
 
 function requireRead(access: Access, database: string): void {

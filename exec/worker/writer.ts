@@ -3,18 +3,25 @@
  * writing sees what it has not committed yet through its other opens too, so reads cannot be there.
  * Takes its turn as the database's one writer, and gives it up soon.
  */
-import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { type DuckDBConnection, type DuckDBInstance, StatementType } from '@duckdb/node-api';
 import { OpenduckError } from '../../proto/errors.js';
 import type { MonotonicTime } from '../../proto/ids.js';
 import type { Clock, Logger } from '../../proto/ports.js';
 import { orAborted } from '../aborting.js';
 import { queryError } from '../duckdb/queryError.js';
-import { interruptible, isFatal, readStatements, runStatements } from '../duckdb/statements.js';
+import {
+  interruptible,
+  isFatal,
+  readStatements,
+  runStatements,
+  type Statements,
+} from '../duckdb/statements.js';
 import { Admission } from '../server/admission.js';
 import { Executions } from '../server/executions.js';
 import type { ExecutionHandlers, Fragment, FragmentSink } from '../server/service.js';
 import type { DatabaseSource } from './databaseSource.js';
 import { type InstanceSettings, openInstance } from './instance.js';
+import { changesSettings, marksInstance, refuseShared } from './statementEffects.js';
 
 /** A burst of small writes opens the database once. */
 const LINGER_MS = 200;
@@ -45,6 +52,8 @@ class DatabaseWriter {
   /** Open for writing, or waiting for the lock. */
   #open: Promise<DuckDBInstance> | undefined;
   #openSince: MonotonicTime | undefined;
+  /** Nobody else may get the instance. */
+  #isSpent = false;
   #leavePlace: () => void = () => {};
   #cancelClose: () => void = () => {};
 
@@ -98,7 +107,9 @@ class DatabaseWriter {
     const connection = await instance.connect();
     try {
       await interruptible(connection, fragment.signal, this.#options.clock, async () => {
+        refuseShared(fragment.sql);
         const statements = await readStatements(connection, fragment.sql);
+        this.#isSpent ||= mustEnd(statements, fragment.sql);
         // Done and committed before the first byte of the answer goes out.
         for await (const payload of runStatements(connection, statements, fragment)) {
           await sink.batch(payload);
@@ -114,7 +125,7 @@ class DatabaseWriter {
   async #settle(): Promise<void> {
     const { clock } = this.#options;
     const held = this.#openSince === undefined ? 0 : clock.monotonic() - this.#openSince;
-    if (held >= LONGEST_HOLD_MS) await this.#close();
+    if (this.#isSpent || held >= LONGEST_HOLD_MS) await this.#close();
     else if (this.#turns.waiting === 0) {
       this.#cancelClose = clock.after(LINGER_MS, () => void this.close());
     }
@@ -124,6 +135,7 @@ class DatabaseWriter {
     const instance = await this.#open?.catch(() => undefined); // who waited for it was told
     this.#open = undefined;
     this.#openSince = undefined;
+    this.#isSpent = false;
     if (instance === undefined) return;
     try {
       // Else closing does it, and nothing else happens in this process meanwhile.
@@ -144,6 +156,17 @@ class DatabaseWriter {
     await this.#close();
     leave();
   }
+}
+
+/**
+ * Whether the instance is closed before the answer: because it is not what it was, or because a
+ * reader could not replay the WAL (DuckDB 1.5 cannot, read-only, when there is an index in it).
+ */
+function mustEnd(statements: Statements, sql: string): boolean {
+  if (marksInstance(statements, sql) || changesSettings(statements)) return true;
+  const { CREATE, ALTER } = StatementType;
+  const makesIndex = statements.kinds.some((kind) => kind === CREATE || kind === ALTER);
+  return makesIndex && /\b(index|primary|unique)\b/i.test(sql);
 }
 
 async function refuseOpenTransaction(connection: DuckDBConnection): Promise<void> {

@@ -19,6 +19,7 @@ TIME '12:34:56.789'; TIME '12:34:56'; TIMETZ '12:34:56+02:30'; TIMETZ '01:02:03.
 TIMESTAMP '2024-01-01 12:34:56.123456'; TIMESTAMP '2024-01-01'; TIMESTAMP 'infinity'
 TIMESTAMP '0044-03-15 (BC) 01:02:03'; TIMESTAMPTZ '2024-07-01 12:00:00+00'
 TIMESTAMPTZ '2024-01-01 12:00:00.5+00'; TIMESTAMPTZ '-infinity'
+TIMESTAMPTZ '290000-01-10 04:00:54.5+00'; TIMESTAMPTZ '290309-12-22 (BC) 00:00:00+00'
 '2024-01-01 00:00:00'::TIMESTAMP_S; '2024-01-01 00:00:00.12'::TIMESTAMP_MS
 '2024-01-01 00:00:00.123456789'::TIMESTAMP_NS; TIME_NS '12:34:56.123456789'
 INTERVAL '1 year 2 months 3 days 4 hours 5.5 seconds'; INTERVAL '-1 day'; INTERVAL '0 seconds'
@@ -62,6 +63,10 @@ test('every type as CAST(… AS VARCHAR) has it', async () => {
   });
 });
 
+/** DuckDB does not always take the shortest digits of a FLOAT (1792875.75): which one is meant? */
+const floats = (text: unknown): string =>
+  String(text).replace(/-?\d+\.?\d*(e[+-]\d+)?/g, (digits) => String(Math.fround(Number(digits))));
+
 test('any number and any text, alone and nested', async () => {
   const seed = testSeed();
   console.log(`OPENDUCK_TEST_SEED=${seed}`);
@@ -82,7 +87,10 @@ test('any number and any text, alone and nested', async () => {
       for (const [i, value] of row.slice(0, half).entries()) {
         const type = reader.columnType(i);
         const ours = value === null ? null : cellText(value, type);
-        assert.equal(ours, row[half + i], `${type} of ${number} and ${text}`);
+        const shown = [ours, row[half + i]].map((one) =>
+          /FLOAT/.test(`${type}`) ? floats(one) : one,
+        );
+        assert.equal(shown[0], shown[1], `${type} of ${number} and ${text}`);
       }
     });
     await fc.assert(property, { seed, numRuns: 300 });

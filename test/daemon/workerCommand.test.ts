@@ -23,13 +23,21 @@ test('what the init SQL attaches is served without any mount', { timeout: 90_000
     const tokens = join(dir, 'tokens.toml');
     await writeFile(init, `ATTACH ':memory:' AS lake; CREATE TABLE lake.t AS SELECT 7 AS i;`);
     await writeFile(tokens, `[[token]]\nname = "r"\ntoken = "lesen-lesen"\nread = ["lake"]\n`);
-    const worker = await startWorker(dir, ['--init-sql', init, '--tokens', tokens]);
+    const flags = ['--init-sql', init, '--tokens', tokens];
+    const refused = await run(process.execPath, [MAIN, 'worker', ...flags], { env: { HOME: dir } });
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /token 'r' is limited to some databases/);
+    const worker = await startWorker(dir, [...flags, '--no-external-access']);
     const client = new ExecutionClient(worker.endpoint, 'lesen-lesen');
     try {
       assert.equal(await client.value('SELECT i FROM t', { database: 'lake' }), 7);
       assert.equal(await client.value('SELECT i FROM lake.t', { database: 'lake' }), 7);
       const other = client.run('SELECT 1', { database: 'nix' });
       await assert.rejects(other, { code: status.PERMISSION_DENIED });
+      const insert = client.run('INSERT INTO t VALUES (8)', { database: 'lake' });
+      await assert.rejects(insert, { code: status.PERMISSION_DENIED });
+      const file = client.run(`FROM read_text('${tokens}')`, { database: 'lake' });
+      await assert.rejects(file, /file system operations are disabled/);
     } finally {
       client.close();
       assert.equal(await endServerProcess(worker.child), 0);

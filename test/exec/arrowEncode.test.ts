@@ -55,6 +55,16 @@ const EVERY_TYPE = `SELECT * REPLACE (
       AS uhugeint) FROM test_all_types()`;
 
 describe('Arrow streams', () => {
+  test('chunks with long values are cut between rows, whatever holds them', async () => {
+    const long = `repeat('x', 400_000 + i::INTEGER)`;
+    for (const value of [long, `[${long}, 'y']`, `{'a': 1, 'b': ${long}}`, `map {1: ${long}}`]) {
+      const sql = `SELECT CASE WHEN i % 3 > 0 THEN ${value} END AS v, i FROM range(150) r(i)`;
+      const payloads = await agrees(sql, PLAIN);
+      assert.ok(Math.max(...payloads.map(({ length }) => length)) < 6 << 20, value);
+      assert.ok(payloads.length >= 8, value);
+    }
+  });
+
   test('every type, its extremes and NULL', async () => {
     await agrees(EVERY_TYPE, PLAIN);
   });

@@ -151,6 +151,28 @@ describe('local files and remote tables in one statement', () => {
     });
   });
 
+  test('statements over whole tables by their full names do not get in each other’s way', async () => {
+    await withFiles(['customers.parquet'], async (session) => {
+      const { database } = session;
+      await session.query('CREATE TABLE mine AS FROM customers');
+      const few = `SELECT id % 2 AS half, customer % 3 AS third FROM ${database}.orders`;
+      const pivot = `PIVOT (${few}) ON third USING count(*) ORDER BY half`;
+      const alone = (await session.query(pivot)).rows;
+      const rewritten = `SELECT count(*) FROM ${database}.orders JOIN mine USING (customer)`;
+      const [count] = (await session.query(rewritten)).rows;
+      const deleted = `DELETE FROM mine WHERE customer IN (SELECT -id FROM ${database}.main.orders)`;
+      const both = (first: string, second: string) =>
+        Promise.all([session.query(first), session.query(second)]);
+      for (const { rows } of await both(pivot, pivot)) assert.deepEqual(rows, alone);
+      const [pivoted, joined] = await both(pivot, rewritten);
+      assert.deepEqual([pivoted.rows, joined.rows], [alone, [count]]);
+      const [again] = await both(pivot, deleted);
+      assert.deepEqual(again.rows, alone);
+      const left = 'SELECT count(*) FROM duckdb_databases() WHERE NOT internal';
+      assert.deepEqual((await session.query(left)).rows, [[1n]], 'nothing stays attached');
+    });
+  });
+
   test('errors on either side, on the way, and an end', async () => {
     await withFiles(['customers.parquet'], async (session) => {
       await assert.rejects(session.query('SELECT * FROM nowhere'), {

@@ -95,15 +95,18 @@ export class DuckdbRemote implements RemoteSource {
       exact: true,
     });
     const appender = await connection.createAppender(table, null, 'temp');
-    let rows = 0;
+    let [rows, bytes] = [0, 0];
     for (const chunk of chunks) {
       if (chunk.rowCount === 0) continue;
       rows += chunk.rowCount;
-      encoder.add(chunk);
+      for (let row = 0; row < chunk.rowCount; ) {
+        row = encoder.add(chunk, row);
+        if (encoder.full) bytes += encoder.take().length;
+      }
       appender.appendDataChunk(chunk);
     }
     appender.closeSync();
-    const bytes = encoder.take().length;
+    bytes += encoder.take().length;
     this.rowsSent += rows;
     this.bytesSent += bytes;
     return { rows, bytes };

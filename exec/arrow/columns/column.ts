@@ -11,6 +11,8 @@ export interface Column {
   /** Reads `count` rows of `vector`; append() tells rows of them. */
   load(vector: Vector, count: number): void;
   append(from: number, count: number): void;
+  /** How many bytes append() of these loaded rows would add; about. */
+  weigh(from: number, count: number): number;
   /** Of the array so far, without bitmaps; about. */
   readonly bytes: number;
   /** Adds nodes and buffers in Arrow's order and begins a new array. */

@@ -48,6 +48,10 @@ export class FixedColumn implements Column {
     this.#validity.append(from, count);
   }
 
+  weigh(_from: number, count: number): number {
+    return count * this.#arrowWidth;
+  }
+
   finish(body: Body): void {
     this.#validity.finish(body);
     body.buffer(this.#parts);
@@ -72,6 +76,10 @@ export class TagColumn implements Column {
   append(from: number, count: number): void {
     this.#parts.push(this.#values.subarray(from, from + count));
     this.bytes += count;
+  }
+
+  weigh(_from: number, count: number): number {
+    return count;
   }
 
   finish(body: Body): void {
@@ -114,6 +122,10 @@ export class BooleanColumn implements Column {
     this.#validity.append(from, count);
   }
 
+  weigh(_from: number, count: number): number {
+    return count >> 3;
+  }
+
   finish(body: Body): void {
     const used = (this.#validity.length + 7) >> 3;
     this.#validity.finish(body);
@@ -131,6 +143,10 @@ export class NullColumn implements Column {
 
   append(_from: number, count: number): void {
     this.#length += count;
+  }
+
+  weigh(): number {
+    return 0;
   }
 
   finish(body: Body): void {

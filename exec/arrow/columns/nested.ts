@@ -52,6 +52,15 @@ export class ListColumn implements Column {
     this.#validity.append(from, count);
   }
 
+  weigh(from: number, count: number): number {
+    let bytes = count * 4;
+    for (let row = from; row < from + count; row++) {
+      if (!this.#validity.isValid(row)) continue;
+      bytes += this.#child.weigh(this.#entries[row * 4]!, this.#entries[row * 4 + 2]!);
+    }
+    return bytes;
+  }
+
   finish(body: Body): void {
     this.#validity.finish(body);
     this.#offsets.finish(body);
@@ -84,6 +93,10 @@ export class ArrayColumn implements Column {
     this.#validity.append(from, count);
   }
 
+  weigh(from: number, count: number): number {
+    return this.#child.weigh(from * this.#size, count * this.#size);
+  }
+
   finish(body: Body): void {
     this.#validity.finish(body);
     this.#child.finish(body);
@@ -112,6 +125,10 @@ export class StructColumn implements Column {
   append(from: number, count: number): void {
     for (const child of this.#children) child.append(from, count);
     this.#validity.append(from, count);
+  }
+
+  weigh(from: number, count: number): number {
+    return this.#children.reduce((sum, child) => sum + child.weigh(from, count), 0);
   }
 
   finish(body: Body): void {
@@ -144,6 +161,10 @@ export class UnionColumn implements Column {
 
   append(from: number, count: number): void {
     for (const child of this.#children) child.append(from, count);
+  }
+
+  weigh(from: number, count: number): number {
+    return this.#children.reduce((sum, child) => sum + child.weigh(from, count), 0);
   }
 
   /** The tags' node and buffer are the union's own. */

@@ -68,6 +68,13 @@ export class StringColumn implements Column {
     this.#parts.push(out);
   }
 
+  weigh(from: number, count: number): number {
+    const words = this.#words;
+    let bytes = count * 4;
+    for (let row = from; row < from + count; row++) bytes += words[row * 4]!;
+    return bytes;
+  }
+
   #longFor(count: number): LongStrings {
     const long = this.#long;
     long.count = 0;
@@ -143,6 +150,14 @@ export class TextColumn implements Column {
       this.#texts.write(from + i, out, offsets[first + i - 1]! - before);
     }
     if (out.length > 0) this.#parts.push(out);
+  }
+
+  weigh(from: number, count: number): number {
+    let bytes = count * 4;
+    for (let row = from; row < from + count; row++) {
+      if (this.#validity.isValid(row)) bytes += this.#texts.length(row);
+    }
+    return bytes;
   }
 
   finish(body: Body): void {
