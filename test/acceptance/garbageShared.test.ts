@@ -152,13 +152,14 @@ acceptance('gc on Postgres and S3', { seconds: 300, skip }, async (scene) => {
   // Not a deep one: that reads snapshots, which keeps them for a while.
   succeeded(await fresh.mount.cli(['fsck']));
 
-  // Nobody reads the old one any more: then it goes too, and what only it needed.
+  // Nobody reads the old one any more: then it goes too, and with it what only it needed.
   const deadline = Date.now() + PINNED_WITHIN_MS;
   while ((await listed(fresh.mount)).includes(made[READ_ROUND - 1]!)) {
     assert.ok(Date.now() < deadline, 'it goes when hosts have said that they do not read it');
     await sleep(1000);
     await collectAll(fresh.mount);
   }
-  assert.ok((await bucket(cluster.s3)).size < after.size);
+  // Or nothing, when a snapshot that is kept has all its layers too.
+  assert.ok((await bucket(cluster.s3)).size <= after.size);
   succeeded(await fresh.mount.cli(['fsck', '--deep']));
 });

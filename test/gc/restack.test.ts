@@ -8,7 +8,13 @@ import type { RestackLimits } from '../../fs/gc/restack.js';
 import { OpenduckError } from '../../proto/errors.js';
 import type { SnapshotId } from '../../proto/ids.js';
 import { startPostgres } from '../harness/postgres.js';
-import { type SeededRandom, seededRandom, testSeed, testSetting } from '../harness/seeds.js';
+import {
+  type SeededRandom,
+  seededRandom,
+  stepStride,
+  testSeed,
+  testSetting,
+} from '../harness/seeds.js';
 import type { StoreUnderTest } from '../metadata/conformance.js';
 import { openSqliteHome } from '../metadata/sqliteHome.js';
 import { difference } from '../torture/crashModel.js';
@@ -148,7 +154,7 @@ async function history(random: SeededRandom, world: GcWorld, engine: Engine): Pr
 test('restacking on sqlite: any history', { timeout: 240_000 }, async (t) => {
   const first = testSeed();
   t.diagnostic(`OPENDUCK_TEST_SEED=${first}`);
-  for (let seed = first; seed < first + testSetting('OPENDUCK_TEST_RESTACK_CASES', 8); seed++) {
+  for (let seed = first; seed < first + testSetting('OPENDUCK_TEST_RESTACK_CASES', 4); seed++) {
     const world = await GcWorld.make(undefined, ENGINES[0]![1]);
     try {
       const random = seededRandom(seed);
@@ -303,9 +309,9 @@ async function dieOnce(open: () => Promise<StoreUnderTest>, step: number): Promi
 for (const [name, open] of ENGINES) {
   test(`restacking on ${name}: its process dies at any step`, { timeout: 240_000 }, async () => {
     // A server is slower than a file.
-    const stride = name === 'postgres' ? 3 : 1;
-    let steps = 0;
-    while (!(await dieOnce(open, steps))) steps += stride;
+    const { from, by } = stepStride(name === 'postgres' ? 6 : 3);
+    let steps = from;
+    while (!(await dieOnce(open, steps))) steps += by;
     assert.ok(steps >= 8, `only ${steps} steps`);
     console.log(`${name}: ${steps} steps`);
   });

@@ -55,3 +55,20 @@ export function testSetting(name: string, standard: number): number {
   if (!Number.isSafeInteger(value) || value < 1) throw new Error(`${name} is no count: ${text}`);
   return value;
 }
+
+export interface Stride {
+  readonly from: number;
+  readonly by: number;
+}
+
+/**
+ * Of steps that are each made to fail, a run tries one in `standard`, beginning anywhere, and says
+ * where: other runs try the others. OPENDUCK_TEST_STRIDE=1 tries all.
+ */
+export function stepStride(standard: number, note: (text: string) => void = console.log): Stride {
+  const by = testSetting('OPENDUCK_TEST_STRIDE', standard);
+  const seed = testSeed();
+  const from = seed % by;
+  note(`OPENDUCK_TEST_SEED=${seed}: step ${from} and every ${by} from there on`);
+  return { from, by };
+}
