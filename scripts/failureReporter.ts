@@ -1,6 +1,6 @@
 /**
- * A reporter for Node's test runner that writes only what failed, so that the end of a log says it
- * even when thousands of lines stand before, and which files took longest. See
+ * A reporter for Node's test runner that writes only what failed or was left out, so that the end of
+ * a log says it even when thousands of lines stand before, and which files took longest. See
  * https://nodejs.org/api/test.html#custom-reporters
  */
 import { basename } from 'node:path';
@@ -13,6 +13,8 @@ interface TestEvent {
     readonly name?: string;
     readonly file?: string;
     readonly line?: number;
+    /** true without a reason. */
+    readonly skip?: string | boolean;
     /** 0: a test that is no part of another one. */
     readonly nesting?: number;
     readonly details?: {
@@ -39,6 +41,9 @@ export default async function* failures(events: AsyncIterable<TestEvent>) {
     if (ENDED.has(type) && data.nesting === 0 && data.file !== undefined) {
       const before = seconds.get(data.file) ?? 0;
       seconds.set(data.file, before + (data.details?.duration_ms ?? 0) / 1000);
+    }
+    if (type === 'test:pass' && data.skip !== undefined && data.skip !== false) {
+      yield `skipped: ${data.name} (${data.skip})\n`;
     }
     // A parent fails because of its parts, which have been told already.
     if (type !== 'test:fail' || error?.failureType === 'subtestsFailed') continue;
