@@ -1,7 +1,8 @@
 /**
- * `npm test [-- SUBSTRING…]`: runs the compiled tests: unit tests and small acceptance tests beside
- * each other, then the long acceptance tests (which mount, kill and copy for some minutes); then
- * looks for anything they left behind. Arguments choose files by a part of their path.
+ * `npm test [-- SUBSTRING…]`: runs the compiled tests: unit tests and two halves of the small
+ * acceptance tests beside each other, then the long acceptance tests (which mount, kill and copy
+ * for some minutes); then looks for anything they left behind. Arguments choose files by a part of
+ * their path.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -122,9 +123,13 @@ async function main(): Promise<number> {
     summary.push(...lines);
   };
   console.log(`\n${unit.length} files of unit tests, ${small.length} of acceptance tests`);
-  const beside = runPart({ name: 'acceptance tests', files: small }, reports, unit.length === 0);
+  // Most of what they do is to wait for programs to start: three at a time keep two cores busy.
+  const halves = [0, 1].map((half) => small.filter((_, i) => i % 2 === half));
+  const beside = halves.map((half, i) =>
+    runPart({ name: `acceptance tests ${i + 1}`, files: half }, reports, false),
+  );
   take(await runPart({ name: 'unit tests', files: unit }, reports, true));
-  take(await beside);
+  for (const part of beside) take(await part);
   console.log(`\n${alone.length} files of acceptance tests that nothing runs beside`);
   take(await runPart({ name: 'long acceptance tests', files: alone }, reports, true));
   rmSync(reports, { recursive: true });

@@ -4,7 +4,7 @@ import { acceptance } from '../harness/scene.js';
 import { testSetting } from '../harness/seeds.js';
 import { HostsTorture } from '../torture/hostsCycles.js';
 
-const CYCLES = testSetting('OPENDUCK_TEST_CYCLES', 8);
+const CYCLES = testSetting('OPENDUCK_TEST_CYCLES', 5);
 
 acceptance(
   `${CYCLES} times something goes wrong on one of three hosts: nothing acknowledged is lost`,

@@ -210,7 +210,7 @@ for (const trouble of ['once', 'cut', 'stop', 'restart', 'kill'] as const) {
   for (const when of ['before', 'after'] as const) {
     test(`each call, ${when} its effect: ${trouble}`, { timeout: 300_000 }, async (t) => {
       const calls = await run(t, undefined);
-      const { from, by } = stepStride(4, (text) => t.diagnostic(text));
+      const { from, by } = stepStride(8, (text) => t.diagnostic(text));
       for (let call = from; call < calls; call += by) {
         try {
           await run(t, { trouble, when, call });

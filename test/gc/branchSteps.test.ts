@@ -157,7 +157,7 @@ async function runOnce(
 for (const scenario of SCENARIOS) {
   for (const [engine, open] of metadataEngines(server)) {
     test(`death at any step on ${engine}: ${scenario.what}`, { timeout: 120_000 }, async () => {
-      const { from, by } = stepStride(3);
+      const { from, by } = stepStride(6);
       let steps = from;
       while (!(await runOnce(scenario, open, steps))) steps += by;
       assert.ok(steps >= 4, `only ${steps} steps`);

@@ -272,7 +272,7 @@ for (const [name, open] of ENGINES) {
         Array.from({ length: calls }, (_, i): Step => ({ method, call: i + 1 })),
       );
       // A server is slower than a file.
-      const { from, by } = stepStride(name === 'postgres' ? 10 : 4);
+      const { from, by } = stepStride(name === 'postgres' ? 12 : 8);
       const chosen = steps.filter(
         ({ method, call }, i) => i % by === from || (call === 1 && FAILING.includes(method)),
       );

@@ -154,7 +154,7 @@ async function history(random: SeededRandom, world: GcWorld, engine: Engine): Pr
 test('restacking on sqlite: any history', { timeout: 240_000 }, async (t) => {
   const first = testSeed();
   t.diagnostic(`OPENDUCK_TEST_SEED=${first}`);
-  for (let seed = first; seed < first + testSetting('OPENDUCK_TEST_RESTACK_CASES', 4); seed++) {
+  for (let seed = first; seed < first + testSetting('OPENDUCK_TEST_RESTACK_CASES', 3); seed++) {
     const world = await GcWorld.make(undefined, ENGINES[0]![1]);
     try {
       const random = seededRandom(seed);
@@ -309,7 +309,7 @@ async function dieOnce(open: () => Promise<StoreUnderTest>, step: number): Promi
 for (const [name, open] of ENGINES) {
   test(`restacking on ${name}: its process dies at any step`, { timeout: 240_000 }, async () => {
     // A server is slower than a file.
-    const { from, by } = stepStride(name === 'postgres' ? 6 : 3);
+    const { from, by } = stepStride(name === 'postgres' ? 8 : 6);
     let steps = from;
     while (!(await dieOnce(open, steps))) steps += by;
     assert.ok(steps >= 8, `only ${steps} steps`);

@@ -7,7 +7,7 @@ import { harness } from './crash.harness.js';
 test('crash: a power cut at any moment loses nothing that was acknowledged', async (t) => {
   const seed = testSeed();
   t.diagnostic(`seed ${seed}`);
-  const budgetMs = testSetting('OPENDUCK_TEST_CRASH_MS', 8_000);
+  const budgetMs = testSetting('OPENDUCK_TEST_CRASH_MS', 5_000);
   const log = (line: string) => t.diagnostic(line);
   const { counts, failures } = await harness.run({ seed, budgetMs, log });
   t.diagnostic(JSON.stringify(counts));
