@@ -1,9 +1,8 @@
 /**
  * A reporter for Node's test runner that writes only what failed or was left out, so that the end of
- * a log says it even when thousands of lines stand before, and which files took longest. See
+ * a log says it even when thousands of lines stand before, and what took longest. See
  * https://nodejs.org/api/test.html#custom-reporters
  */
-import { basename } from 'node:path';
 import { inspect } from 'node:util';
 
 /** What is used of the runner's events. */
@@ -25,22 +24,21 @@ interface TestEvent {
 }
 
 const MAX_ERROR_CHARS = 4_000;
-const SLOWEST = 12;
+const SLOWEST = 8;
 const ENDED = new Set(['test:pass', 'test:fail']);
 
 function slowestText(seconds: ReadonlyMap<string, number>): string {
   const slowest = [...seconds].sort((a, b) => b[1] - a[1]).slice(0, SLOWEST);
-  const texts = slowest.map(([file, s]) => `${basename(file, '.test.js')} ${Math.round(s)} s`);
-  return texts.length === 0 ? '' : `slowest: ${texts.join(', ')}\n`;
+  const texts = slowest.map(([name, s]) => `${Math.round(s)} s ${name}`);
+  return texts.length === 0 ? '' : `slowest: ${texts.join('; ')}\n`;
 }
 
 export default async function* failures(events: AsyncIterable<TestEvent>) {
   const seconds = new Map<string, number>();
   for await (const { type, data } of events) {
     const error = data.details?.error;
-    if (ENDED.has(type) && data.nesting === 0 && data.file !== undefined) {
-      const before = seconds.get(data.file) ?? 0;
-      seconds.set(data.file, before + (data.details?.duration_ms ?? 0) / 1000);
+    if (ENDED.has(type) && data.nesting === 0 && data.name !== undefined) {
+      seconds.set(data.name, (data.details?.duration_ms ?? 0) / 1000);
     }
     if (type === 'test:pass' && data.skip !== undefined && data.skip !== false) {
       yield `skipped: ${data.name} (${data.skip})\n`;

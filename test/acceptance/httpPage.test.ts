@@ -154,7 +154,7 @@ acceptance('one database: timeline, list, layers', { seconds: 90 }, async (scene
   const named = await look(http, 'snapshots', 'ops', 'database=sales&named=1');
   assert.equal(named.snapshots.length, 1);
   const reader = scene.duckdb();
-  await reader.open(timeline.marks[0].path, { readOnly: true });
+  await reader.open(timeline.marks.at(-1).path, { readOnly: true });
   assert.ok(Number((await reader.sql('SELECT count(*) AS n FROM t'))[0]!['n']) >= 100_000);
 
   const detail = await look(http, 'database', 'ops', 'database=sales');

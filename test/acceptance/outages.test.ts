@@ -61,7 +61,9 @@ for (const how of ['cut', 'frozen'] as const) {
         assert.ok(Date.now() - start < LIMIT_MS, 'writes go on without a lease');
       }
     })();
-    assert.ok(refused instanceof DuckdbError, `${refused}`);
+    // DuckDB ends itself when it cannot even take the commit back out of its WAL.
+    const isError = refused instanceof DuckdbError || /Input\/output error/.test(`${refused}`);
+    assert.ok(isError, `${refused}`);
     scene.note(`${acknowledged} commits, the last one after ${Date.now() - start} ms: ${refused}`);
     assert.ok(acknowledged > 1, 'writes go on while the lease is surely ours');
     assert.ok((await count(reader, host)) >= acknowledged, 'reads go on without a lease too');
