@@ -2,32 +2,7 @@
 import yargs, { type Argv, type CommandModule, type Options } from 'yargs';
 import { OpenduckError } from '../proto/errors.js';
 import type { CommandContext } from './commandContext.js';
-import { benchCommand } from './commands/bench.js';
-import { cancelCommand } from './commands/cancel.js';
-import { cloneCommand } from './commands/clone.js';
-import { completionCommand } from './commands/completion.js';
-import { debugBundleCommand } from './commands/debugBundle.js';
-import { doctorCommand } from './commands/doctor.js';
-import { exportCommand } from './commands/export.js';
-import { fsckCommand } from './commands/fsck.js';
-import { gatewayCommand } from './commands/gateway.js';
-import { gcCommand } from './commands/gc.js';
-import { importCommand } from './commands/import.js';
-import { logLevelCommand } from './commands/logLevel.js';
-import { lsCommand } from './commands/ls.js';
-import { mountCommand } from './commands/mount.js';
-import { queryCommand } from './commands/query.js';
-import { rebuildMetadataCommand } from './commands/rebuildMetadata.js';
-import { recoverCommand } from './commands/recover.js';
-import { resetCommand, restoreCommand } from './commands/restore.js';
-import { retentionCommand } from './commands/retention.js';
-import { snapshotCommand } from './commands/snapshot.js';
-import { statsCommand } from './commands/stats.js';
-import { statusCommand } from './commands/status.js';
-import { undropCommand } from './commands/undrop.js';
-import { unmountCommand } from './commands/unmount.js';
-import { warmCommand } from './commands/warm.js';
-import { workerCommand } from './commands/worker.js';
+import { loadCommands, loadCommandsFor } from './commandTable.js';
 import { type CommandLineModel, modelOf, optionModels } from './describe/commandModel.js';
 import { VERSION } from './version.js';
 
@@ -54,52 +29,20 @@ const EXAMPLES = [
   { command: '$0 snapshot mydb --name before', describe: '' },
 ] as const;
 
-function commandsOf(context: CommandContext): CommandModule[] {
-  return [
-    mountCommand(context),
-    unmountCommand(context),
-    statusCommand(context),
-    statsCommand(context),
-    lsCommand(context),
-    snapshotCommand(context),
-    recoverCommand(context),
-    warmCommand(context),
-    doctorCommand(context),
-    rebuildMetadataCommand(context),
-    benchCommand(),
-    cloneCommand(context),
-    restoreCommand(context),
-    undropCommand(context),
-    resetCommand(context),
-    exportCommand(context),
-    importCommand(context),
-    fsckCommand(context),
-    queryCommand(context),
-    cancelCommand(context),
-    retentionCommand(context),
-    gcCommand(context),
-    workerCommand(context),
-    gatewayCommand(context),
-    logLevelCommand(context),
-    debugBundleCommand(context),
-    completionCommand(context, () => describeCommandLine(context)),
-  ];
-}
-
 /** The whole command line as data. */
-export function describeCommandLine(context: CommandContext): CommandLineModel {
+export async function describeCommandLine(context: CommandContext): Promise<CommandLineModel> {
+  const describe = () => describeCommandLine(context);
   return {
     program: NAME,
     version: VERSION,
     summary: SUMMARY,
     globals: optionModels(GLOBAL_OPTIONS),
-    commands: commandsOf(context).map((module) => modelOf(module)),
+    commands: (await loadCommands(context, describe)).map((module) => modelOf(module)),
     examples: EXAMPLES,
   };
 }
 
-function createParser(context: CommandContext, words: readonly string[]): Argv {
-  const commands = commandsOf(context);
+function createParser(commands: readonly CommandModule[], words: readonly string[]): Argv {
   const parser = yargs([...words])
     .scriptName(NAME)
     .usage(`$0 COMMAND\n\n${SUMMARY}`)
@@ -162,5 +105,7 @@ export async function runCommandLine(
   context: CommandContext,
   words: readonly string[],
 ): Promise<void> {
-  await createParser(context, words).parseAsync();
+  const describe = () => describeCommandLine(context);
+  const commands = await loadCommandsFor(words[0], context, describe);
+  await createParser(commands, words).parseAsync();
 }

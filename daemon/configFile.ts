@@ -1,6 +1,5 @@
 /** The TOML config file: --config FILE, else OPENDUCK_CONFIG, else none. */
 import { dirname, resolve } from 'node:path';
-import { parse } from 'smol-toml';
 import { readText } from '../layers/os/textFile.js';
 import { OpenduckError } from '../proto/errors.js';
 import type { ConfigFile } from './settingSources.js';
@@ -14,6 +13,7 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
       hint: 'Check --config and OPENDUCK_CONFIG.',
     });
   }
+  const { parse } = await import('smol-toml');
   try {
     return { path: absolute, directory: dirname(absolute), values: parse(text) };
   } catch (cause) {

@@ -21,8 +21,8 @@ import { isRunning } from '../layers/os/processes.js';
 import { errorCode, OpenduckError } from '../proto/errors.js';
 import type { Clock, Logger } from '../proto/ports.js';
 import type { CommandContext } from './commandContext.js';
+import { connectDaemon } from './control/connect.js';
 import { probePath } from './pathProbe.js';
-import { connectToDaemon } from './session.js';
 import { SHUTDOWN_LIMIT_MS } from './stopRequest.js';
 
 export interface HandOverRequest {
@@ -144,7 +144,7 @@ export async function takeOver(
   given: string,
   request: HandOverRequest,
 ): Promise<TakenOver | undefined> {
-  const daemon = await connectToDaemon(context, dataDir);
+  const daemon = await connectDaemon(dataDir, context.clock);
   if (daemon === undefined) return undefined;
   try {
     const { pid, mountpoint, version } = await daemon.status();

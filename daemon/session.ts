@@ -8,6 +8,7 @@ import { OpenduckError } from '../proto/errors.js';
 import { auditedCommands } from './auditedCommands.js';
 import type { CommandContext } from './commandContext.js';
 import type { ControlClient } from './control/client.js';
+import { connectDaemon } from './control/connect.js';
 import {
   dataPaths,
   isDataDirectory,
@@ -32,18 +33,6 @@ async function throughDaemon(daemon: ControlClient): Promise<CommandSession> {
     await daemon.close();
     throw error;
   }
-}
-
-/**
- * gRPC and the engine are loaded when they are needed: they take longer than the rest of a
- * command.
- */
-export async function connectToDaemon(
-  context: CommandContext,
-  dataDir: string,
-): Promise<ControlClient | undefined> {
-  const { connectDaemon } = await import('./control/client.js');
-  return connectDaemon(dataDir, context.clock);
 }
 
 async function withoutDaemon(
@@ -100,7 +89,7 @@ export async function withSession<T>(
   command: string,
   work: (session: CommandSession) => Promise<T>,
 ): Promise<T> {
-  const daemon = await connectToDaemon(context, settings.dataDir);
+  const daemon = await connectDaemon(settings.dataDir, context.clock);
   const session = await (daemon === undefined
     ? withoutDaemon(context, settings, command)
     : throughDaemon(daemon));

@@ -8,4 +8,4 @@ import { systemContext } from '../daemon/program.js';
 const PAGE = 'docs/man/openduck-fuse.1';
 
 mkdirSync(dirname(PAGE), { recursive: true });
-writeFileSync(PAGE, manPage(describeCommandLine(systemContext)));
+writeFileSync(PAGE, manPage(await describeCommandLine(systemContext)));

@@ -7,12 +7,13 @@ import {
   readSettings,
   textFlag,
 } from '../commandContext.js';
+import type { Describe } from '../commandTable.js';
 import type { ControlClient } from '../control/client.js';
+import { connectDaemon } from '../control/connect.js';
 import type { CommandLineModel } from '../describe/commandModel.js';
 import { fishScript } from '../describe/fishScript.js';
 import { bashScript, zshScript } from '../describe/shellScripts.js';
 import { ourMountpoints } from '../mountpoint.js';
-import { connectToDaemon } from '../session.js';
 
 const SCRIPTS: Readonly<Record<string, (model: CommandLineModel) => string>> = {
   bash: bashScript,
@@ -47,7 +48,7 @@ const QUESTIONS: Readonly<Record<string, Ask>> = {
 
 async function askDaemon(context: CommandContext, flags: Flags, ask: Ask): Promise<Offer[]> {
   const { dataDir } = await readSettings(context, flags);
-  const daemon = await connectToDaemon(context, dataDir);
+  const daemon = await connectDaemon(dataDir, context.clock);
   if (daemon === undefined) return [];
   const database = optionalTextFlag(flags, 'db');
   const late = context.clock.sleep(PATIENCE_MS).then((): Offer[] => []);
@@ -72,19 +73,16 @@ async function offers(context: CommandContext, flags: Flags, what: string): Prom
 async function completion(
   context: CommandContext,
   flags: Flags,
-  describe: () => CommandLineModel,
+  describe: Describe,
 ): Promise<void> {
   const what = textFlag(flags, 'what');
   const script = SCRIPTS[what];
-  if (script !== undefined) return context.print(script(describe()));
+  if (script !== undefined) return context.print(script(await describe()));
   for (const offer of await offers(context, flags, what)) context.print(`${offer.join('\t')}\n`);
 }
 
 /** `describe`: the whole command line, with this command. */
-export function completionCommand(
-  context: CommandContext,
-  describe: () => CommandLineModel,
-): CommandModule {
+export function completionCommand(context: CommandContext, describe: Describe): CommandModule {
   return {
     command: 'completion <what> [db]',
     describe: 'Print a script that lets a shell complete commands, databases and snapshots',

@@ -11,9 +11,7 @@ import {
   readSettings,
 } from '../commandContext.js';
 import { databaseName } from '../databaseName.js';
-import { brokenMetadata } from '../fsck/brokenMetadata.js';
 import type { Finding, FsckReport } from '../fsck/finding.js';
-import { fsck } from '../fsck/fsck.js';
 import { createProgress } from '../progress.js';
 import { withSession } from '../session.js';
 import type { Settings } from '../settings.js';
@@ -41,6 +39,7 @@ async function check(
       hint: 'Give both: --repair --move-head.',
     });
   }
+  const { fsck } = await import('../fsck/fsck.js');
   const progress = createProgress(context.clock);
   try {
     return await withSession(context, settings, 'fsck', ({ commands, mountpoint }) =>
@@ -60,6 +59,7 @@ async function check(
   } catch (error) {
     // Metadata that cannot even be loaded can be checked by itself.
     if (errorCode(error) !== 'CORRUPT') throw error;
+    const { brokenMetadata } = await import('../fsck/brokenMetadata.js');
     return await brokenMetadata(context, settings, error);
   } finally {
     progress.end();

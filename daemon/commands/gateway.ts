@@ -1,8 +1,6 @@
 /** openduck-fuse gateway */
 import type { Argv, CommandModule } from 'yargs';
 import { type CommandContext, type Flags, readDaemonSettings } from '../commandContext.js';
-import { runGateway } from '../gateway/runGateway.js';
-import { createLogger } from '../logging.js';
 import { LOG_LEVELS } from '../settings.js';
 
 function text(describe: string) {
@@ -31,6 +29,8 @@ function describe(yargs: Argv): Argv {
 /** Until a signal ends it. */
 async function gateway(context: CommandContext, flags: Flags): Promise<void> {
   const settings = await readDaemonSettings(context, flags);
+  const { createLogger } = await import('../logging.js');
+  const { runGateway } = await import('../gateway/runGateway.js');
   const logger = createLogger(settings.logLevel, process.stderr.isTTY ? 'pretty' : 'json');
   await runGateway({
     settings,

@@ -9,12 +9,12 @@ import {
   printJson,
   readSettings,
 } from '../commandContext.js';
-import { connectToDaemon } from '../session.js';
+import { connectDaemon } from '../control/connect.js';
 import { LOG_LEVELS } from '../settings.js';
 
 async function logLevel(context: CommandContext, flags: Flags): Promise<void> {
   const { dataDir } = await readSettings(context, flags);
-  const daemon = await connectToDaemon(context, dataDir);
+  const daemon = await connectDaemon(dataDir, context.clock);
   if (daemon === undefined) {
     throw new OpenduckError('NOT_FOUND', `no daemon runs on ${dataDir}`, {
       hint: 'The level of the next one is --log-level of mount.',

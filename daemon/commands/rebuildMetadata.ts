@@ -10,7 +10,6 @@ import {
   readSettings,
 } from '../commandContext.js';
 import { lockDataDirectory, unlockDataDirectory } from '../dataDirectory.js';
-import { createLogger } from '../logging.js';
 import { createProgress } from '../progress.js';
 import type { RebuildReport, RebuiltDatabase } from '../rebuild/rebuild.js';
 import type { Settings } from '../settings.js';
@@ -26,6 +25,7 @@ async function rebuildUnderLock(
   const { clock, random } = context;
   const { openMetadata, openPlainObjects } = await import('../openStorage.js');
   const { rebuildMetadata } = await import('../rebuild/rebuild.js');
+  const { createLogger } = await import('../logging.js');
   const ports = { clock, random, logger: createLogger('warn', 'pretty') };
   const locations = await storeLocations(settings);
   // Little is read of each object, and once: a cache would read more.

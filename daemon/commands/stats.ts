@@ -3,9 +3,9 @@ import type { CommandModule } from 'yargs';
 import { OpenduckError } from '../../proto/errors.js';
 import { type CommandContext, type Flags, readSettings } from '../commandContext.js';
 import type { ControlClient } from '../control/client.js';
+import { connectDaemon } from '../control/connect.js';
 import { parseDuration } from '../quantities.js';
 import { catchInterrupt } from '../query/interrupt.js';
-import { connectToDaemon } from '../session.js';
 import { databaseRates, type Rates, ratesOf, type Sample } from '../stats/rates.js';
 import { headerLine, rateJson, rateLine, screenText } from '../stats/statsText.js';
 
@@ -83,7 +83,7 @@ async function watch(context: CommandContext, daemon: ControlClient, plan: Plan)
 async function stats(context: CommandContext, flags: Flags): Promise<void> {
   const { dataDir } = await readSettings(context, flags);
   const [intervalMs, count] = [intervalOf(flags), countOf(flags)];
-  const daemon = await connectToDaemon(context, dataDir);
+  const daemon = await connectDaemon(dataDir, context.clock);
   if (daemon === undefined) {
     throw new OpenduckError('UNAVAILABLE', `no daemon runs on ${dataDir}`, {
       hint: "Start it with 'openduck-fuse mount MOUNTPOINT', or name another one with --data-dir.",

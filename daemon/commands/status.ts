@@ -9,12 +9,12 @@ import {
   readSettings,
 } from '../commandContext.js';
 import type { DaemonStatus } from '../control/client.js';
+import { connectDaemon } from '../control/connect.js';
 import { databaseTable } from '../databaseTable.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
 import type { WorkerFigures } from '../execution/workerConfig.js';
 import { formatDuration, formatSize } from '../quantities.js';
 import { endpointOptions } from '../query/endpointFlags.js';
-import { connectToDaemon } from '../session.js';
 import { type ListedDatabase, withDatabaseStorage } from '../storage.js';
 import { VERSION } from '../version.js';
 
@@ -24,7 +24,7 @@ async function askDaemon(
   context: CommandContext,
   dataDir: string,
 ): Promise<StatusListing | undefined> {
-  const daemon = await connectToDaemon(context, dataDir);
+  const daemon = await connectDaemon(dataDir, context.clock);
   if (daemon === undefined) return undefined;
   try {
     const status = await daemon.status();

@@ -6,12 +6,12 @@ import { unmount as takeDown } from '../../fs/session/mountCommands.js';
 import { errorCode, OpenduckError } from '../../proto/errors.js';
 import { type CommandContext, type Flags, readSettings, textFlag } from '../commandContext.js';
 import type { ControlClient } from '../control/client.js';
+import { connectDaemon } from '../control/connect.js';
 import { waitForEnd } from '../handOver.js';
 import { busyError } from '../holders.js';
 import { type MountState, mountState } from '../mountpoint.js';
 import { probePath } from '../pathProbe.js';
 import { findMountRecord, registryDirectory, removeMountRecord } from '../registry.js';
-import { connectToDaemon } from '../session.js';
 import type { Settings } from '../settings.js';
 
 function registryOf({ userId, environment }: CommandContext): string {
@@ -38,7 +38,7 @@ async function findDaemon(
   state: MountState,
 ): Promise<ControlClient | undefined> {
   for (const dataDir of dataDirs) {
-    const client = await connectToDaemon(context, dataDir);
+    const client = await connectDaemon(dataDir, context.clock);
     if (client === undefined) continue;
     try {
       if ((await client.status()).mountpoint === mountpoint) return client;

@@ -1,8 +1,7 @@
 /** openduck-fuse worker [MOUNTPOINT] */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { realPath } from '../../layers/os/directories.js';
-import { nodeDisk } from '../../layers/os/nodeDisk.js';
 import { OpenduckError } from '../../proto/errors.js';
 import {
   type CommandContext,
@@ -10,13 +9,8 @@ import {
   optionalTextFlag,
   readDaemonSettings,
 } from '../commandContext.js';
-import { supervisedWorker } from '../execution/supervisedWorker.js';
-import { workerConfig } from '../execution/workerConfig.js';
 import { workerOptions } from '../execution/workerOptions.js';
-import { forgetSecrets } from '../hideSecrets.js';
-import { createLogger } from '../logging.js';
 import { LOG_LEVELS } from '../settings.js';
-import { createStopRequest, limitShutdown, stopOnSignals } from '../stopRequest.js';
 
 function describe(yargs: Argv): Argv {
   return workerOptions(yargs)
@@ -62,26 +56,16 @@ async function worker(context: CommandContext, flags: Flags): Promise<void> {
       hint: 'Name a mounted directory, or a file with --init-sql.',
     });
   }
-  const { clock } = context;
-  const { logLevel } = settings;
-  const logger = createLogger(logLevel, process.stderr.isTTY ? 'pretty' : 'json');
-  const base = optionalTextFlag(flags, 'work-dir') ?? join(settings.dataDir, 'workers');
-  const workDirectory = resolve(base, String(process.pid));
-  const config = await workerConfig(settings, { mountpoint, workDirectory, logLevel });
-  forgetSecrets();
-  await nodeDisk.makeDirectory(workDirectory);
-  const stop = createStopRequest(logger);
-  stopOnSignals(stop, () => process.exit(1));
-  limitShutdown(stop, clock, () => process.exit(1));
-  const supervised = supervisedWorker(config, { clock, logger });
-  try {
-    const { endpoint } = await supervised.start();
-    context.print(`Serving at ${endpoint}\n`);
-    await stop.requested;
-  } finally {
-    await supervised.stop();
-    await nodeDisk.removeTree(workDirectory);
-  }
+  const { createLogger } = await import('../logging.js');
+  const { runWorker } = await import('../execution/runWorker.js');
+  await runWorker({
+    settings,
+    mountpoint,
+    workDirectory: optionalTextFlag(flags, 'work-dir'),
+    clock: context.clock,
+    logger: createLogger(settings.logLevel, process.stderr.isTTY ? 'pretty' : 'json'),
+    onReady: (endpoint) => context.print(`Serving at ${endpoint}\n`),
+  });
 }
 
 export function workerCommand(context: CommandContext): CommandModule {

@@ -1,10 +1,7 @@
 /** The command line's side of the control service. */
-import { connect } from 'node:net';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import type { EngineCommands, EngineStatus } from '../../fs/engineCommands.js';
-import { OpenduckError } from '../../proto/errors.js';
 import type { Clock } from '../../proto/ports.js';
-import { dataPaths } from '../dataDirectory.js';
 import type { WorkerState } from '../execution/mountedWorker.js';
 import type { HandOverRequest } from '../handOver.js';
 import { checkCalls, contentCalls, historyCalls, importCalls } from './contentCalls.js';
@@ -26,7 +23,7 @@ import {
   controlMethod,
   MESSAGE_LIMITS,
 } from './protocol.js';
-import { socketAddress } from './socketAddress.js';
+import type { SocketAddress } from './socketAddress.js';
 import { decodeDatabaseStorage, decodeSnapshotStorage } from './storageMessages.js';
 
 export interface DaemonStatus extends EngineStatus {
@@ -121,31 +118,9 @@ function createCall(client: Client, clock: Clock): Call {
     });
 }
 
-/** Whether somebody listens; a socket without a listener is left over from a killed daemon. */
-function isListening(address: string, socketPath: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(address);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', (cause: NodeJS.ErrnoException) => {
-      if (cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED') resolve(false);
-      else reject(connectError(socketPath, cause));
-    });
-  });
-}
-
-function connectError(socketPath: string, cause: NodeJS.ErrnoException): OpenduckError {
-  const denied = cause.code === 'EACCES' || cause.code === 'EPERM';
-  return new OpenduckError(
-    denied ? 'NOT_PERMITTED' : 'UNAVAILABLE',
-    `cannot connect to the daemon at ${socketPath}: ${cause.code}`,
-    denied ? { cause, hint: 'Run the command as the user who mounted it.' } : { cause },
-  );
-}
-
-function createClient(client: Client, clock: Clock, release: () => Promise<void>): ControlClient {
+/** For a daemon that listens at `address`, which is released with the client. */
+export function createClient(address: SocketAddress, clock: Clock): ControlClient {
+  const client = new Client(`unix:${address.path}`, credentials.createInsecure(), MESSAGE_LIMITS);
   const call = createCall(client, clock);
   return {
     status: async () => {
@@ -199,32 +174,7 @@ function createClient(client: Client, clock: Clock, release: () => Promise<void>
     collect: async (options) => decodeReport(await call('Collect', options)),
     close: async () => {
       client.close();
-      await release();
+      await address.release();
     },
   };
-}
-
-/**
- * The daemon of a data directory, or undefined when none listens. Throws NOT_PERMITTED,
- * UNAVAILABLE.
- */
-export async function connectDaemon(
-  dataDir: string,
-  clock: Clock,
-): Promise<ControlClient | undefined> {
-  const { socket } = dataPaths(dataDir);
-  const address = await socketAddress(socket).catch((error: unknown) => {
-    if (error instanceof OpenduckError && error.code === 'NOT_FOUND') return undefined;
-    throw error;
-  });
-  if (address === undefined) return undefined;
-  let listening = false;
-  try {
-    listening = await isListening(address.path, socket);
-  } finally {
-    if (!listening) await address.release();
-  }
-  if (!listening) return undefined;
-  const client = new Client(`unix:${address.path}`, credentials.createInsecure(), MESSAGE_LIMITS);
-  return createClient(client, clock, address.release);
 }

@@ -13,7 +13,7 @@ import {
   optionalTextFlag,
   readDaemonSettings,
 } from '../commandContext.js';
-import { connectToDaemon } from '../session.js';
+import { connectDaemon } from '../control/connect.js';
 import type { DaemonSettings } from '../settings.js';
 
 export interface ServerAddress {
@@ -73,7 +73,7 @@ export interface LocalDaemon {
 /** Throws UNAVAILABLE when none runs. */
 async function askDaemon(context: CommandContext, settings: DaemonSettings): Promise<LocalDaemon> {
   const { dataDir, access } = settings;
-  const daemon = await connectToDaemon(context, dataDir);
+  const daemon = await connectDaemon(dataDir, context.clock);
   if (daemon === undefined) {
     throw new OpenduckError('UNAVAILABLE', `no daemon runs on ${dataDir}`, { hint: WAYS });
   }

@@ -1,7 +1,8 @@
 /** One daemon with a mount and a data directory of its own, and what it costs. */
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ControlClient, connectDaemon } from '../../daemon/control/client.js';
+import type { ControlClient } from '../../daemon/control/client.js';
+import { connectDaemon } from '../../daemon/control/connect.js';
 import { systemClock } from '../../proto/ports.js';
 import { removeTempDir } from '../../test/harness/leakCheck.js';
 import { MountFixture } from '../../test/harness/mountFixture.js';

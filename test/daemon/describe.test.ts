@@ -12,7 +12,7 @@ import { run, shell } from '../harness/proc.js';
 
 const PAGE = fileURLToPath(new URL('../../../docs/man/openduck-fuse.1', import.meta.url));
 const MANIFEST = fileURLToPath(new URL('../../../package.json', import.meta.url));
-const model = describeCommandLine(systemContext);
+const model = await describeCommandLine(systemContext);
 
 test('commands are described as they are defined', () => {
   const find = (...words: string[]): CommandModel => {

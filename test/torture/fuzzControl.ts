@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { Client, credentials } from '@grpc/grpc-js';
-import { connectDaemon } from '../../daemon/control/client.js';
+import { connectDaemon } from '../../daemon/control/connect.js';
 import { CONTROL_SERVICE } from '../../daemon/control/protocol.js';
 import { startControlServer } from '../../daemon/control/server.js';
 import { dataPaths } from '../../daemon/dataDirectory.js';
