@@ -25,6 +25,7 @@ import {
   recordBytes,
   recordOf,
 } from './segmentFormat.js';
+import { WriteBehind } from './writeBehind.js';
 
 /** A segment is rolled at the first append after it reached this. */
 const ROLL_BYTES = 256 << 20;
@@ -60,6 +61,7 @@ export class SegmentLog {
   readonly #scratch = Buffer.alloc(4096);
   readonly #pending = new Set<Promise<void>>();
   readonly #unsynced = new Set<Segment>();
+  readonly #behind = new WriteBehind();
   #active: Segment | undefined;
   #next: Promise<Segment> | undefined;
   #spare: Segment | undefined;
@@ -204,6 +206,7 @@ export class SegmentLog {
     const start = at - RECORD_HEADER_BYTES;
     encodeRecordHeader(buffer, start, header, segment.salt);
     const place = { segment, offset: position + RECORD_HEADER_BYTES };
+    if (this.#sinceSync > BULK_BYTES) this.#behind.follow(segment);
     if (segment.file.takesNow(length)) {
       segment.file.writeNow(buffer, start, RECORD_HEADER_BYTES + length, position);
       segment.end += recordBytes(length);

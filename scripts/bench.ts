@@ -1,6 +1,6 @@
 /**
- * npm run bench -- [--size 100MB|1GB|4GB] [--rounds N] [--only NAME[,NAME…]] [--quick]
- *                  [--json FILE] [--html FILE] [--report FILE] [--profile DIR]
+ * npm run bench -- [--size 100MB|1GB|4GB] [--rounds N] [--minutes N] [--only NAME[,NAME…]]
+ *                  [--quick] [--json FILE] [--html FILE] [--report FILE] [--profile DIR]
  *
  * Measures a mount against the same work on the local file system, in turn, and prints a table of
  * ratios. Everything is done in the system's directory for temporary files: TMPDIR chooses the
@@ -58,7 +58,8 @@ function readOptions(): Options {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({
     options: {
-      ...{ size: text, rounds: text, only: text, quick: { type: 'boolean', default: false } },
+      ...{ size: text, rounds: text, minutes: text, only: text },
+      ...{ quick: { type: 'boolean', default: false } },
       ...{ json: text, html: text, report: text, profile: text },
     },
   });
@@ -68,18 +69,21 @@ function readOptions(): Options {
     throw new UsageError(`--size is one of ${Object.keys(SIZES).join(', ')}`);
   const rounds = Number(values.rounds ?? (values.quick ? 3 : 5));
   if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError('--rounds is a number from 1');
+  const minutes = Number(values.minutes ?? (values.quick ? 2.7 : 14 * Math.max(1, bytes / GIB)));
+  if (!(minutes > 0)) throw new UsageError('--minutes is a number above 0');
+  const longer = values.minutes === undefined ? '' : ` --minutes ${values.minutes}`;
   const only = values.only === undefined ? '' : ` --only ${values.only}`;
   const report = values.report === undefined ? '' : ` --report ${values.report}`;
   return {
     bytes,
     rounds,
     items: chooseItems(values.only),
-    minutes: values.quick ? 2.7 : 14 * Math.max(1, bytes / GIB),
+    minutes,
     profileDir: values.profile === undefined ? undefined : resolve(values.profile),
     json: values.json,
     html: values.html,
     report: values.report,
-    text: ` -- --size ${size} --rounds ${rounds}${only}${report}`,
+    text: ` -- --size ${size} --rounds ${rounds}${longer}${only}${report}`,
   };
 }
 

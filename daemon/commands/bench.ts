@@ -12,7 +12,7 @@ import { EXIT_USAGE } from '../exitCodes.js';
 const PROGRAM = fileURLToPath(new URL('../../scripts/bench.js', import.meta.url));
 
 /** Flags that the benchmark has under the same name. */
-const TEXT_FLAGS = ['size', 'rounds', 'only', 'json', 'html'] as const;
+const TEXT_FLAGS = ['size', 'rounds', 'minutes', 'only', 'json', 'html'] as const;
 
 function parametersOf(flags: Flags): string[] {
   const parameters = TEXT_FLAGS.flatMap((name) => {
@@ -51,6 +51,11 @@ export function benchCommand(): CommandModule {
           describe: '100MB, 1GB (default), 4GB',
         })
         .option('rounds', { type: 'string', requiresArg: true, describe: 'Of each work, at most' })
+        .option('minutes', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'In all; works that take long are done less often then (14 for each GB)',
+        })
         .option('only', { type: 'string', requiresArg: true, describe: 'Names, with commas' })
         .option('quick', { type: 'boolean', describe: '100 MB and three rounds: some 3 minutes' })
         .option('json', { type: 'string', requiresArg: true, describe: 'Write the figures there' })

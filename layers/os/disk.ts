@@ -67,6 +67,11 @@ export interface DiskFile {
    * before the call returns, as long as the disk is quick.
    */
   dataSync(few?: boolean): Promise<void>;
+  /**
+   * The disk may begin to store the range, and nothing waits for it. False when it does not: enough
+   * is under way. What is durable is what `dataSync` says, errors of this included.
+   */
+  beginWriteback(position: number, length: number): boolean;
   truncate(size: number): Promise<void>;
   size(): Promise<number>;
   close(): Promise<void>;

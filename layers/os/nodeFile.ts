@@ -18,14 +18,18 @@ import type { DiskFile } from './disk.js';
 import { type FilePool, filePool, type PoolMember } from './filePool.js';
 import { Pace } from './pace.js';
 import { ReadAhead } from './readAhead.js';
-import { adviseNeeded, dataSyncHere, readCached, writeAt } from './syscalls.js';
+import { adviseNeeded, beginWriteback, dataSyncHere, readCached, writeAt } from './syscalls.js';
 import { errnoError, systemError } from './systemError.js';
 
 /** Writes of at most so many bytes are done at once, however slow the disk is. */
 const SMALL_BYTES = 64 << 10;
+const EIO = 5;
 /** The kernel makes who writes too much sleep, up to 200 ms at a time. */
 const writePace = new Pace(systemClock, { slowMs: 10, firstRestMs: 1000, longestRestMs: 30_000 });
 const syncPace = new Pace(systemClock, { slowMs: 3, firstRestMs: 500, longestRestMs: 30_000 });
+
+/** A disk with a full queue makes the caller wait: one thread of the pool may. */
+let isWritingBack = false;
 
 const read = promisify(readCallback);
 const write = promisify(writeCallback);
@@ -54,6 +58,9 @@ export class NodeFile implements DiskFile, PoolMember {
   /** Calls under way on other threads. */
   #busy = 0;
   #onIdle: (() => void) | undefined;
+  /** Whether the file system begins to write when it is asked to; undefined: not asked yet. */
+  #writesBack: boolean | undefined;
+  #lostWrites = false;
   /** Changes so far, and how many of them are synced. */
   #changes = 0;
   #synced = 0;
@@ -155,12 +162,29 @@ export class NodeFile implements DiskFile, PoolMember {
   dataSync(few = false): Promise<void> {
     return this.#attempt('fdatasync', async (fd) => {
       const covered = this.#changes;
+      if (this.#lostWrites) throw errnoError(EIO, 'sync_file_range', this.path);
       if (few && syncPace.isQuick) {
         const errno = syncPace.timed(() => dataSyncHere(fd));
         if (errno !== 0) throw errnoError(errno, 'fdatasync', this.path);
       } else await dataSync(fd);
       this.#synced = Math.max(this.#synced, covered);
     });
+  }
+
+  beginWriteback(position: number, length: number): boolean {
+    if (isWritingBack || this.#writesBack === false) return false;
+    isWritingBack = true;
+    this.#attempt('sync_file_range', (fd) => beginWriteback(fd, position, length))
+      .then((begun) => {
+        // Where it has worked before, it is not the call but the disk that fails.
+        if (!begun && this.#writesBack) this.#lostWrites = true;
+        this.#writesBack = begun;
+      })
+      .catch(() => {}) // closed meanwhile
+      .finally(() => {
+        isWritingBack = false;
+      });
+    return true;
   }
 
   truncate(size: number): Promise<void> {

@@ -20,6 +20,7 @@ const call = {
   pwrite: libc.func('int64_t pwrite(int fd, void *buf, uint64_t n, int64_t offset)'),
   preadv2: libc.func('int64_t preadv2(int fd, void *iov, int n, int64_t offset, int flags)'),
   posix_fadvise: libc.func('int posix_fadvise(int fd, int64_t offset, int64_t n, int advice)'),
+  sync_file_range: libc.func('int sync_file_range(int fd, int64_t at, int64_t n, uint flags)'),
   poll: libc.func('int poll(void *fds, unsigned long n, int timeout)'),
   fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
   ioctl: libc.func('int ioctl(int fd, unsigned long request, void *argument)'),
@@ -236,6 +237,16 @@ const POSIX_FADV_WILLNEED = 3;
 /** posix_fadvise(2), on a pool thread: the kernel begins to read the range. Failing is no error. */
 export function adviseNeeded(fd: number, position: number, length: number): void {
   call.posix_fadvise.async(fd, position, length, POSIX_FADV_WILLNEED, () => {});
+}
+
+const SYNC_FILE_RANGE_WRITE = 2;
+
+/** sync_file_range(2), on a pool thread, without waiting for the disk; whether it began. */
+export function beginWriteback(fd: number, position: number, length: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const done = (_: unknown, result: number): void => resolve(result === 0);
+    call.sync_file_range.async(fd, position, length, SYNC_FILE_RANGE_WRITE, done);
+  });
 }
 
 /** fdatasync(2), on this thread. Returns 0, or errno. */

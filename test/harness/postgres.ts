@@ -242,6 +242,8 @@ class Server implements PostgresServer {
       `port=${this.port ?? SOCKET_PORT}`,
       'max_connections=200',
       'shared_buffers=32MB',
+      // In the data directory: what a killed server leaves in /dev/shm would stay there.
+      'dynamic_shared_memory_type=mmap',
       `fsync=${this.#options.fsync === false ? 'off' : 'on'}`,
     ];
     const log = await fs.open(join(this.#home, 'log'), 'a');

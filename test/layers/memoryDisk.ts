@@ -273,6 +273,10 @@ class MemoryFile implements DiskFile {
     if (this.#disk.mortal) this.#inode.synced = this.#inode.content();
   }
 
+  beginWriteback(): boolean {
+    return true;
+  }
+
   async truncate(size: number): Promise<void> {
     await this.#enterLater('truncate');
     this.#inode.resize(size);

@@ -35,6 +35,7 @@ function slowFile(file: DiskFile, ms: number): DiskFile {
     writeNow: (buffer, at, length, position) => file.writeNow(buffer, at, length, position),
     write: (buffer, at, length, position) => later(() => file.write(buffer, at, length, position)),
     dataSync: () => later(() => file.dataSync()),
+    beginWriteback: () => false,
     truncate: (size) => later(() => file.truncate(size)),
     size: () => later(() => file.size()),
     close: () => file.close(),

@@ -298,6 +298,11 @@ class CrashFile implements DiskFile {
     this.#disk.onStep('synced', this.path);
   }
 
+  /** What survives of unsynced writes is drawn at the cut, this or not. */
+  beginWriteback(): boolean {
+    return true;
+  }
+
   truncate(size: number): Promise<void> {
     return this.#later('truncate', () => this.#inode.truncate(size));
   }
