@@ -6,10 +6,10 @@ import type { CommandModule } from 'yargs';
 import type { CommandContext } from './commandContext.js';
 import type { CommandLineModel } from './describe/commandModel.js';
 
-type Load = (context: CommandContext) => Promise<CommandModule>;
-
-/** What of the whole command line a command needs to know. */
+/** The whole command line, for a command that tells of it. */
 export type Describe = () => Promise<CommandLineModel>;
+
+type Load = (context: CommandContext, describe: Describe) => Promise<CommandModule>;
 
 /** In the order of the help. */
 const COMMANDS: Readonly<Record<string, Load>> = {
@@ -41,19 +41,16 @@ const COMMANDS: Readonly<Record<string, Load>> = {
   'log-level': async (context) => (await import('./commands/logLevel.js')).logLevelCommand(context),
   'debug-bundle': async (context) =>
     (await import('./commands/debugBundle.js')).debugBundleCommand(context),
+  completion: async (context, describe) =>
+    (await import('./commands/completion.js')).completionCommand(context, describe),
 };
-
-async function loadCompletion(context: CommandContext, describe: Describe): Promise<CommandModule> {
-  return (await import('./commands/completion.js')).completionCommand(context, describe);
-}
 
 /** All of them, in the order of the help. */
 export function loadCommands(
   context: CommandContext,
   describe: Describe,
 ): Promise<CommandModule[]> {
-  const loads = Object.values(COMMANDS).map((load) => load(context));
-  return Promise.all([...loads, loadCompletion(context, describe)]);
+  return Promise.all(Object.values(COMMANDS).map((load) => load(context, describe)));
 }
 
 /**
@@ -65,7 +62,6 @@ export async function loadCommandsFor(
   context: CommandContext,
   describe: Describe,
 ): Promise<CommandModule[]> {
-  if (first === 'completion') return [await loadCompletion(context, describe)];
   const load = Object.hasOwn(COMMANDS, first ?? '') ? COMMANDS[first!] : undefined;
-  return load === undefined ? loadCommands(context, describe) : [await load(context)];
+  return load === undefined ? loadCommands(context, describe) : [await load(context, describe)];
 }

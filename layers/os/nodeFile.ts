@@ -61,6 +61,8 @@ export class NodeFile implements DiskFile, PoolMember {
   /** Whether the file system begins to write when it is asked to; undefined: not asked yet. */
   #writesBack: boolean | undefined;
   #lostWrites = false;
+  /** The one that is under way. */
+  #writeback: Promise<void> | undefined;
   /** Changes so far, and how many of them are synced. */
   #changes = 0;
   #synced = 0;
@@ -162,11 +164,13 @@ export class NodeFile implements DiskFile, PoolMember {
   dataSync(few = false): Promise<void> {
     return this.#attempt('fdatasync', async (fd) => {
       const covered = this.#changes;
-      if (this.#lostWrites) throw errnoError(EIO, 'sync_file_range', this.path);
       if (few && syncPace.isQuick) {
         const errno = syncPace.timed(() => dataSyncHere(fd));
         if (errno !== 0) throw errnoError(errno, 'fdatasync', this.path);
       } else await dataSync(fd);
+      // fdatasync does not know of what was lost before it began.
+      if (this.#writeback !== undefined) await this.#writeback;
+      if (this.#lostWrites) throw errnoError(EIO, 'sync_file_range', this.path);
       this.#synced = Math.max(this.#synced, covered);
     });
   }
@@ -174,7 +178,7 @@ export class NodeFile implements DiskFile, PoolMember {
   beginWriteback(position: number, length: number): boolean {
     if (isWritingBack || this.#writesBack === false) return false;
     isWritingBack = true;
-    this.#attempt('sync_file_range', (fd) => beginWriteback(fd, position, length))
+    this.#writeback = this.#attempt('sync_file_range', (fd) => beginWriteback(fd, position, length))
       .then((begun) => {
         // Where it has worked before, it is not the call but the disk that fails.
         if (!begun && this.#writesBack) this.#lostWrites = true;
@@ -183,6 +187,7 @@ export class NodeFile implements DiskFile, PoolMember {
       .catch(() => {}) // closed meanwhile
       .finally(() => {
         isWritingBack = false;
+        this.#writeback = undefined;
       });
     return true;
   }
