@@ -40,8 +40,8 @@ const BANS: readonly Ban[] = [
   },
   {
     pattern: /^import .*'koffi'/,
-    instead: 'add a named call to layers/os/syscalls.ts',
-    except: /^layers\/os\/syscalls\.ts$/,
+    instead: 'add a named call to layers/os/syscalls.ts or pageCacheCalls.ts',
+    except: /^layers\/os\/(syscalls|pageCacheCalls)\.ts$/,
   },
   {
     pattern: /\b(Date\.now|performance\.now|setTimeout|setInterval)\(|new Date\(\)/,

@@ -14,16 +14,21 @@ import {
 } from 'node:fs';
 import { promisify } from 'node:util';
 import { systemClock } from '../../proto/ports.js';
+import { CacheFill } from './cacheFill.js';
 import type { DiskFile } from './disk.js';
 import { type FilePool, filePool, type PoolMember } from './filePool.js';
 import { Pace } from './pace.js';
+import { adviseNeeded, beginWriteback, readCached, readHugePage } from './pageCacheCalls.js';
 import { ReadAhead } from './readAhead.js';
-import { adviseNeeded, beginWriteback, dataSyncHere, readCached, writeAt } from './syscalls.js';
+import { dataSyncHere, writeAt } from './syscalls.js';
 import { errnoError, systemError } from './systemError.js';
 
 /** Writes of at most so many bytes are done at once, however slow the disk is. */
 const SMALL_BYTES = 64 << 10;
 const EIO = 5;
+/** How far ahead: of files that do not change, and are read whole; and of all others. */
+const AHEAD_BYTES = 64 << 20;
+const AHEAD_OF_WRITABLE_BYTES = 8 << 20;
 /** The kernel makes who writes too much sleep, up to 200 ms at a time. */
 const writePace = new Pace(systemClock, { slowMs: 10, firstRestMs: 1000, longestRestMs: 30_000 });
 const syncPace = new Pace(systemClock, { slowMs: 3, firstRestMs: 500, longestRestMs: 30_000 });
@@ -50,9 +55,9 @@ export class NodeFile implements DiskFile, PoolMember {
   readonly #flags: 'r' | 'r+';
   readonly #keep: boolean;
   readonly #pool: FilePool;
-  readonly #ahead = new ReadAhead((position, length) => {
-    if (this.#fd !== undefined) adviseNeeded(this.#fd, position, length);
-  });
+  /** Of what is written, only some is dirty: that is in single pages. */
+  readonly #fill: CacheFill | undefined;
+  readonly #ahead: ReadAhead;
   #fd: number | undefined;
   #closed = false;
   /** Calls under way on other threads. */
@@ -75,6 +80,25 @@ export class NodeFile implements DiskFile, PoolMember {
     this.#keep = options.keep;
     this.#pool = options.pool ?? filePool;
     this.#pool.used(this);
+    const fill = options.writable ? undefined : this.#newFill();
+    this.#fill = fill;
+    this.#ahead =
+      fill === undefined
+        ? new ReadAhead(AHEAD_OF_WRITABLE_BYTES, (...range) => this.#advise(...range))
+        : new ReadAhead(AHEAD_BYTES, (...range) => fill.want(...range));
+  }
+
+  #newFill(): CacheFill {
+    const readPage = (position: number): Promise<boolean> =>
+      this.#attempt('read', (fd) => readHugePage(fd, position));
+    return new CacheFill({
+      readHugePage: (position) => readPage(position).catch(() => false), // closed meanwhile
+      advise: (position, length) => this.#advise(position, length),
+    });
+  }
+
+  #advise(position: number, length: number): void {
+    if (this.#fd !== undefined) adviseNeeded(this.#fd, position, length);
   }
 
   tryClose(): boolean {
@@ -119,6 +143,11 @@ export class NodeFile implements DiskFile, PoolMember {
 
   readCached(buffer: Buffer, at: number, length: number, position: number): number {
     if (this.#closed) return -1;
+    if (this.#fill?.isDue(position, length)) {
+      // Asking the kernel would make it read the same bytes again, in small pieces.
+      this.#ahead.missed(position, length);
+      return -1;
+    }
     const n = readCached(this.#openNow('open'), buffer, at, length, position);
     if (n === length) this.#ahead.found(position, length);
     else this.#ahead.missed(position, length);
@@ -128,6 +157,10 @@ export class NodeFile implements DiskFile, PoolMember {
   read(buffer: Buffer, at: number, length: number, position: number): Promise<number> {
     return this.#attempt('read', async (fd) => {
       let done = 0;
+      if (this.#fill?.isDue(position, length)) {
+        await this.#fill.settled(position, length);
+        done = Math.max(0, readCached(fd, buffer, at, length, position));
+      }
       while (done < length) {
         const { bytesRead } = await read(fd, buffer, at + done, length - done, position + done);
         if (bytesRead === 0) break;
@@ -208,6 +241,7 @@ export class NodeFile implements DiskFile, PoolMember {
   async close(): Promise<void> {
     this.#closed = true;
     this.#pool.closed(this);
+    this.#fill?.stop();
     if (this.#busy > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     const fd = this.#fd;
     this.#fd = undefined;

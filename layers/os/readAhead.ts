@@ -1,44 +1,90 @@
 /**
- * Reads ahead of who reads a cold file in order: the kernel's own read-ahead is 128 KiB for most
- * disks, and reads of one file on several threads look random to it.
+ * Decides what to read ahead of who reads a cold file more or less in order: DuckDB's threads read
+ * a row group each, column by column, all over some tens of megabytes; to the kernel, that looks
+ * random. A query that wants only some of the columns leaves out most of the file, and nothing is
+ * to be read ahead for it: so it counts how much of what a stream has passed was read.
  */
 
-/** How far ahead, and how much at a time. */
-const AHEAD_BYTES = 8 << 20;
-const STEP_BYTES = 4 << 20;
-/** Threads that share the work are so far apart, and still one stream. */
-const NEAR_BYTES = 4 << 20;
+/** What belongs to a stream: so far behind its front, and so far before it (some row groups). */
+const BEHIND_BYTES = 128 << 20;
+const BEFORE_BYTES = 64 << 20;
+/** Of what it has passed, so much has to have been read. */
+const LEAST_DENSITY = 0.5;
+/** A longer past counts half. */
+const PAST_BYTES = 256 << 20;
+const STEP_BYTES = 2 << 20;
+const MOST_STREAMS = 4;
+
+interface Stream {
+  start: number;
+  /** End of the farthest read. */
+  front: number;
+  /** Read since `start`. */
+  bytes: number;
+  /** Undefined: nothing was read ahead for it yet. */
+  advisedTo: number | undefined;
+  /** Position of the newest read: the same one may be tried twice. */
+  last: number;
+}
 
 export class ReadAhead {
+  readonly #farthest: number;
   readonly #advise: (position: number, length: number) => void;
-  /** Where the stream is; undefined when there is none. */
-  #at: number | undefined;
-  #advisedTo = 0;
+  /** The one used last comes first. */
+  readonly #streams: Stream[] = [];
 
-  /** `advise` makes the kernel read a range, without waiting for it. */
-  constructor(advise: (position: number, length: number) => void) {
+  /**
+   * `advise` makes the kernel read a range, without waiting for it; at most `farthest` bytes ahead,
+   * and no more than the stream has read.
+   */
+  constructor(farthest: number, advise: (position: number, length: number) => void) {
+    this.#farthest = farthest;
     this.#advise = advise;
   }
 
-  /** The page cache had not all of a read: a stream begins here, or is not far ahead enough. */
+  /** The page cache had not all of a read: a stream begins or goes on. */
   missed(position: number, length: number): void {
-    const follows = this.#at !== undefined && Math.abs(position - this.#at) <= NEAR_BYTES;
-    if (!follows) this.#advisedTo = position + length;
-    this.#go(position + length, follows);
+    const stream = this.#take(position) ?? {
+      start: position,
+      front: position,
+      bytes: 0,
+      advisedTo: undefined,
+      last: -1,
+    };
+    this.#go(stream, position, position + length);
   }
 
   /** The page cache had it. */
   found(position: number, length: number): void {
-    if (this.#at === undefined) return;
-    if (Math.abs(position - this.#at) > NEAR_BYTES) this.#at = undefined;
-    else this.#go(position + length, true);
+    if (this.#streams.length === 0) return;
+    const stream = this.#take(position);
+    if (stream !== undefined) this.#go(stream, position, position + length);
   }
 
-  #go(end: number, follows: boolean): void {
-    this.#at = end;
-    if (!follows || this.#advisedTo - end > AHEAD_BYTES - STEP_BYTES) return;
-    const from = Math.max(this.#advisedTo, end);
-    this.#advisedTo = end + AHEAD_BYTES;
-    this.#advise(from, this.#advisedTo - from);
+  #take(position: number): Stream | undefined {
+    const index = this.#streams.findIndex(
+      ({ front }) => position >= front - BEHIND_BYTES && position <= front + BEFORE_BYTES,
+    );
+    return index < 0 ? undefined : this.#streams.splice(index, 1)[0];
+  }
+
+  #go(stream: Stream, position: number, end: number): void {
+    this.#streams.unshift(stream);
+    if (this.#streams.length > MOST_STREAMS) this.#streams.pop();
+    if (position === stream.last) return;
+    stream.last = position;
+    stream.bytes += end - position;
+    stream.front = Math.max(stream.front, end);
+    const passed = stream.front - stream.start;
+    if (stream.bytes < passed * LEAST_DENSITY) return;
+    if (passed > PAST_BYTES) {
+      stream.start += passed / 2;
+      stream.bytes /= 2;
+    }
+    const to = stream.front + Math.min(this.#farthest, stream.bytes);
+    const from = stream.advisedTo ?? stream.front;
+    if (to - from < STEP_BYTES) return;
+    stream.advisedTo = to;
+    this.#advise(from, to - from);
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The one place where system calls are made through koffi: those that Node does not offer (FUSE
- * device, preadv2 with flags, flock, descriptors and datagrams over a socket, adjtimex). All others
- * go through node:fs.
+ * System calls that Node does not offer, made through koffi: FUSE device, flock, descriptors and
+ * datagrams over a socket, adjtimex. Those about the page cache are in pageCacheCalls.ts; nobody
+ * else makes any. All others go through node:fs.
  *
  * Each function names its man page; a failing call throws a SystemCallError with `errno`, except
  * on the hot path, where −errno is returned instead.
@@ -18,9 +18,6 @@ const call = {
   write: libc.func('int64_t write(int fd, void *buf, uint64_t n)'),
   fdatasync: libc.func('int fdatasync(int fd)'),
   pwrite: libc.func('int64_t pwrite(int fd, void *buf, uint64_t n, int64_t offset)'),
-  preadv2: libc.func('int64_t preadv2(int fd, void *iov, int n, int64_t offset, int flags)'),
-  posix_fadvise: libc.func('int posix_fadvise(int fd, int64_t offset, int64_t n, int advice)'),
-  sync_file_range: libc.func('int sync_file_range(int fd, int64_t at, int64_t n, uint flags)'),
   poll: libc.func('int poll(void *fds, unsigned long n, int timeout)'),
   fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
   ioctl: libc.func('int ioctl(int fd, unsigned long request, void *argument)'),
@@ -39,7 +36,6 @@ const call = {
   adjtimex: libc.func('int adjtimex(void *settings)'),
 };
 
-const RWF_NOWAIT = 8; // <linux/fs.h>
 const O_RDWR = 2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
@@ -51,7 +47,7 @@ const EAGAIN = 11;
  * Memory that stays where it is. V8 keeps arrays of up to 64 bytes on its own heap, where the
  * garbage collector moves them under the feet of a call on another thread.
  */
-function nativeMemory(bytes: number): Buffer {
+export function nativeMemory(bytes: number): Buffer {
   return Buffer.alloc(Math.max(bytes, 128));
 }
 
@@ -185,35 +181,6 @@ export class Poller {
   }
 }
 
-const addresses = new WeakMap<Buffer, bigint>();
-const iovec = nativeMemory(16); // struct iovec { void *base; size_t length }
-
-function addressOf(buffer: Buffer): bigint {
-  let address = addresses.get(buffer);
-  if (address === undefined) {
-    address = BigInt(koffi.address(buffer));
-    addresses.set(buffer, address);
-  }
-  return address;
-}
-
-/**
- * preadv2(2) with RWF_NOWAIT: what the page cache has, never waiting for the disk. Returns the
- * number of bytes, −1 when it would have to wait or the file system cannot tell.
- */
-export function readCached(
-  fd: number,
-  buffer: Buffer,
-  at: number,
-  length: number,
-  position: number,
-): number {
-  if (length <= 0 || at < 0 || at + length > buffer.length) return -1;
-  iovec.writeBigUInt64LE(addressOf(buffer) + BigInt(at), 0);
-  iovec.writeBigUInt64LE(BigInt(length), 8);
-  return Number(call.preadv2(fd, iovec, 1, position, RWF_NOWAIT));
-}
-
 /** pwrite(2) until all is written. Returns 0, or errno. Blocks only on dirty-page throttling. */
 export function writeAt(
   fd: number,
@@ -230,23 +197,6 @@ export function writeAt(
     done += n;
   }
   return 0;
-}
-
-const POSIX_FADV_WILLNEED = 3;
-
-/** posix_fadvise(2), on a pool thread: the kernel begins to read the range. Failing is no error. */
-export function adviseNeeded(fd: number, position: number, length: number): void {
-  call.posix_fadvise.async(fd, position, length, POSIX_FADV_WILLNEED, () => {});
-}
-
-const SYNC_FILE_RANGE_WRITE = 2;
-
-/** sync_file_range(2), on a pool thread, without waiting for the disk; whether it began. */
-export function beginWriteback(fd: number, position: number, length: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const done = (_: unknown, result: number): void => resolve(result === 0);
-    call.sync_file_range.async(fd, position, length, SYNC_FILE_RANGE_WRITE, done);
-  });
 }
 
 /** fdatasync(2), on this thread. Returns 0, or errno. */

@@ -57,7 +57,13 @@ function coldItem(mode: 'ro' | 'rw', title: string, config: Config): Item {
     title,
     weight: 60,
     measures: [
-      { id, label: 'cold full scan', unit: 's', target: { of: 'ratio', atMost: 1.2 } },
+      {
+        id,
+        label: 'cold full scan',
+        unit: 's',
+        target: { of: 'ratio', atMost: 1.2 },
+        note: 'page caches dropped; then memory is touched once, so that a hypervisor which took free memory back charges neither side',
+      },
       cpuMeasure(id, 'cold scan'),
       {
         id: `${id}-remount`,
