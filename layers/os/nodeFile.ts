@@ -143,18 +143,15 @@ export class NodeFile implements DiskFile, PoolMember {
 
   readCached(buffer: Buffer, at: number, length: number, position: number): number {
     if (this.#closed) return -1;
-    if (this.#fill?.isDue(position, length)) {
-      // Asking the kernel would make it read the same bytes again, in small pieces.
-      this.#ahead.missed(position, length);
-      return -1;
-    }
+    // What is due would be read again by the kernel, in small pieces, if it were asked.
+    if (this.#fill?.isDue(position, length)) return -1;
     const n = readCached(this.#openNow('open'), buffer, at, length, position);
     if (n === length) this.#ahead.found(position, length);
-    else this.#ahead.missed(position, length);
     return n;
   }
 
   read(buffer: Buffer, at: number, length: number, position: number): Promise<number> {
+    this.#ahead.missed(position, length);
     return this.#attempt('read', async (fd) => {
       let done = 0;
       if (this.#fill?.isDue(position, length)) {

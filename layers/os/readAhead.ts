@@ -23,8 +23,6 @@ interface Stream {
   bytes: number;
   /** Undefined: nothing was read ahead for it yet. */
   advisedTo: number | undefined;
-  /** Position of the newest read: the same one may be tried twice. */
-  last: number;
 }
 
 export class ReadAhead {
@@ -49,7 +47,6 @@ export class ReadAhead {
       front: position,
       bytes: 0,
       advisedTo: undefined,
-      last: -1,
     };
     this.#go(stream, position, position + length);
   }
@@ -71,8 +68,6 @@ export class ReadAhead {
   #go(stream: Stream, position: number, end: number): void {
     this.#streams.unshift(stream);
     if (this.#streams.length > MOST_STREAMS) this.#streams.pop();
-    if (position === stream.last) return;
-    stream.last = position;
     stream.bytes += end - position;
     stream.front = Math.max(stream.front, end);
     const passed = stream.front - stream.start;

@@ -103,7 +103,7 @@ export class Stage {
     } catch (error) {
       throw new NotMeasurable(`cold not measurable: ${(error as Error).message}`);
     }
-    const bytes = Math.min(3 * this.bytes, freemem() / 2);
+    const bytes = Math.min(2 * this.bytes, freemem() / 2);
     await must(process.execPath, [TOUCH_MEMORY, String(Math.floor(bytes))], COPY_LIMIT);
   }
 

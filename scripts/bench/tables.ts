@@ -89,3 +89,5 @@ export const SCAN_LINEITEM = `SELECT sum(l_orderkey), sum(l_partkey), sum(l_supp
   sum(strlen(l_returnflag)), sum(strlen(l_linestatus)), sum(l_shipdate - DATE '1990-01-01'),
   sum(l_commitdate - DATE '1990-01-01'), sum(strlen(l_shipmode)), sum(strlen(l_comment)),
   ${xors('l', 6)} FROM lineitem`;
+
+export const SCAN_COLUMNS = 'SELECT sum(l_quantity), bit_xor(l_h1), bit_xor(l_h5) FROM lineitem';
