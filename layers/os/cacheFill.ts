@@ -10,7 +10,7 @@ import { HUGE_PAGE_BYTES } from './pageCacheCalls.js';
 
 const MOST_AT_A_TIME = 2;
 /** In vain so often, and never otherwise: the kernel or the file system has no large folios. */
-const MOST_VAIN = 4;
+const MOST_VAIN = 16;
 
 let underWay = 0;
 /** Those with something to begin, who waited longest first. */

@@ -92,26 +92,26 @@ suite('filling the page cache', () => {
 
   test('where there are no large folios, single pages are asked for at once', async () => {
     const disk = new SlowDisk();
-    disk.fill.want(0, 4 * PAGE);
+    disk.fill.want(0, 16 * PAGE);
     await disk.endAll(false);
     assert.deepEqual(
       disk.advised,
-      [0, 1, 2, 3].map((n) => [n, 1]),
+      disk.begun.map((n) => [n, 1]),
     );
-    disk.fill.want(4 * PAGE, 10 * PAGE);
-    assert.deepEqual(disk.advised.at(-1), [4, 10]);
-    assert.equal(disk.begun.length, 4);
-    assert.ok(!disk.fill.isDue(0, 20 * PAGE));
+    disk.fill.want(16 * PAGE, 10 * PAGE);
+    assert.deepEqual(disk.advised.at(-1), [16, 10]);
+    assert.equal(disk.begun.length, 16);
+    assert.ok(!disk.fill.isDue(0, 30 * PAGE));
   });
 
   test('where it has worked, it goes on although others have read pieces of some', async () => {
     const disk = new SlowDisk();
-    disk.fill.want(0, 20 * PAGE);
-    for (let n = 0; n < 20; n++) await disk.end(n, n === 2);
-    assert.equal(disk.begun.length, 20);
+    disk.fill.want(0, 40 * PAGE);
+    for (let n = 0; n < 40; n++) await disk.end(n, n === 2);
+    assert.equal(disk.begun.length, 40);
     assert.deepEqual(
       disk.advised.map(([n]) => n),
-      [0, 1, ...Array.from({ length: 17 }, (_, i) => i + 3)],
+      [0, 1, ...Array.from({ length: 37 }, (_, i) => i + 3)],
     );
   });
 
