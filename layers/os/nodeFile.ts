@@ -55,9 +55,9 @@ export class NodeFile implements DiskFile, PoolMember {
   readonly #flags: 'r' | 'r+';
   readonly #keep: boolean;
   readonly #pool: FilePool;
-  /** Of what is written, only some is dirty: that is in single pages. */
-  readonly #fill: CacheFill | undefined;
-  readonly #ahead: ReadAhead;
+  /** Since the first read that had to wait: most of ten thousand files never have one. */
+  #ahead: ReadAhead | undefined;
+  #fill: CacheFill | undefined;
   #fd: number | undefined;
   #closed = false;
   /** Calls under way on other threads. */
@@ -80,21 +80,21 @@ export class NodeFile implements DiskFile, PoolMember {
     this.#keep = options.keep;
     this.#pool = options.pool ?? filePool;
     this.#pool.used(this);
-    const fill = options.writable ? undefined : this.#newFill();
-    this.#fill = fill;
-    this.#ahead =
-      fill === undefined
-        ? new ReadAhead(AHEAD_OF_WRITABLE_BYTES, (...range) => this.#advise(...range))
-        : new ReadAhead(AHEAD_BYTES, (...range) => fill.want(...range));
   }
 
-  #newFill(): CacheFill {
+  #startAhead(): ReadAhead {
+    // Of what is written, only some is dirty at a time: that stays in single pages.
+    if (this.#flags === 'r+') {
+      return new ReadAhead(AHEAD_OF_WRITABLE_BYTES, (...range) => this.#advise(...range));
+    }
     const readPage = (position: number): Promise<boolean> =>
       this.#attempt('read', (fd) => readHugePage(fd, position));
-    return new CacheFill({
+    const fill = new CacheFill({
       readHugePage: (position) => readPage(position).catch(() => false), // closed meanwhile
       advise: (position, length) => this.#advise(position, length),
     });
+    this.#fill = fill;
+    return new ReadAhead(AHEAD_BYTES, (...range) => fill.want(...range));
   }
 
   #advise(position: number, length: number): void {
@@ -146,11 +146,12 @@ export class NodeFile implements DiskFile, PoolMember {
     // What is due would be read again by the kernel, in small pieces, if it were asked.
     if (this.#fill?.isDue(position, length)) return -1;
     const n = readCached(this.#openNow('open'), buffer, at, length, position);
-    if (n === length) this.#ahead.found(position, length);
+    if (n === length) this.#ahead?.found(position, length);
     return n;
   }
 
   read(buffer: Buffer, at: number, length: number, position: number): Promise<number> {
+    this.#ahead ??= this.#startAhead();
     this.#ahead.missed(position, length);
     return this.#attempt('read', async (fd) => {
       let done = 0;
