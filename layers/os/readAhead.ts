@@ -53,7 +53,6 @@ export class ReadAhead {
 
   /** The page cache had it. */
   found(position: number, length: number): void {
-    if (this.#streams.length === 0) return;
     const stream = this.#take(position);
     if (stream !== undefined) this.#go(stream, position, position + length);
   }
@@ -70,14 +69,14 @@ export class ReadAhead {
     if (this.#streams.length > MOST_STREAMS) this.#streams.pop();
     stream.bytes += end - position;
     stream.front = Math.max(stream.front, end);
-    const passed = stream.front - stream.start;
-    if (stream.bytes < passed * LEAST_DENSITY) return;
-    if (passed > PAST_BYTES) {
-      stream.start += passed / 2;
+    if (stream.front - stream.start > PAST_BYTES) {
+      stream.start = (stream.start + stream.front) / 2;
       stream.bytes /= 2;
     }
+    if (stream.bytes < (stream.front - stream.start) * LEAST_DENSITY) return;
     const to = stream.front + Math.min(this.#farthest, stream.bytes);
-    const from = stream.advisedTo ?? stream.front;
+    // What it leapt over is filled in, but not what it passed while it was sparse.
+    const from = Math.max(stream.advisedTo ?? stream.front, stream.front - BEFORE_BYTES);
     if (to - from < STEP_BYTES) return;
     stream.advisedTo = to;
     this.#advise(from, to - from);

@@ -6,10 +6,14 @@ import { suite, test } from 'node:test';
 import { CacheFill } from '../../layers/os/cacheFill.js';
 import { NodeFile } from '../../layers/os/nodeFile.js';
 import { HUGE_PAGE_BYTES, readCached, readHugePage } from '../../layers/os/pageCacheCalls.js';
+import { must } from '../harness/proc.js';
+import { sleep } from '../harness/testRun.js';
 import { inDirectory } from './segmentFixture.js';
 
 const PAGE = HUGE_PAGE_BYTES;
 const MIB = 1 << 20;
+/** By then, what was begun on pool threads has come back. */
+const SETTLED_MS = 1000;
 
 /** A disk that is told when each page has come. */
 class SlowDisk {
@@ -134,6 +138,20 @@ suite('filling the page cache', () => {
         closeSync(fd);
       }
       assert.equal(await readHugePage(fd, 0), false, 'a descriptor that is closed');
+    }));
+
+  test('the kernel has what lies ahead of who reads a file in order', () =>
+    inDirectory(async (directory) => {
+      const path = join(directory, 'file');
+      writeFileSync(path, Buffer.alloc(128 * MIB, 1));
+      await must('dd', [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0']);
+      const file = new NodeFile(path, openSync(path, 'r'), { writable: false, keep: false });
+      const buffer = Buffer.alloc(MIB);
+      for (let i = 0; i < 32; i++) await file.read(buffer, 0, MIB, i * MIB);
+      await sleep(SETTLED_MS);
+      // Twice as far as was read, where the kernel by itself does not go; asking makes it go there.
+      assert.equal(file.readCached(buffer, 0, MIB, 61 * MIB), MIB);
+      await file.close();
     }));
 
   test('a file is read in order, on several tracks, with the right bytes everywhere', () =>

@@ -85,6 +85,19 @@ suite('reading ahead', () => {
     assert.ok(more <= 256 * MIB, `${more} bytes too many`);
   });
 
+  test('when it becomes one of all again, what lies between is left out', () => {
+    const { ahead, ranges } = recorded();
+    for (let i = 0; i < 400; i++) ahead.missed(i * BLOCK, BLOCK);
+    const sparseTo = 400 + 2000 * 10;
+    for (let i = 400; i < sparseTo; i += 10) ahead.missed(i * BLOCK, BLOCK);
+    const count = ranges.length;
+    for (let i = sparseTo; i < sparseTo + 4000; i++) ahead.missed(i * BLOCK, BLOCK);
+    assert.ok(ranges.length > count);
+    const between = ranges.slice(count).filter(([from]) => from < sparseTo * BLOCK);
+    const bytes = between.reduce((sum, [from, to]) => sum + to - from, 0);
+    assert.ok(bytes <= 256 * MIB, `${bytes} bytes too many`);
+  });
+
   test('streams far from one another do not disturb one another', () => {
     const { ahead, ranges } = recorded();
     for (let i = 0; i < 40; i++) {
